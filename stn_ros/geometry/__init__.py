@@ -1,0 +1,1 @@
+"""Transform families, homographies, camera and pose mathematics (numpy and OpenCV only)."""

@@ -1,0 +1,163 @@
+"""Homographies between pixel planes.
+
+Convention: an integer coordinate is a pixel centre, x points right, y down; an image of
+size (w, h) spans [-0.5, w - 0.5] x [-0.5, h - 0.5]. A homography is a 3x3 float64 matrix acting on
+column vectors (x, y, 1) and scaled so that its last entry is 1. Unless said otherwise it maps
+canonical pixels to camera pixels: the direction in which an image is sampled
+(Jaderberg et al. 2015, eq. 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+_DEGENERATE = 1e-12
+_COLLINEAR = 1e-9
+
+
+def compose(*homographies: ArrayLike) -> Array:
+    """Chain homographies like matrices: `compose(A, B)` applies B first, then A."""
+    product = np.eye(3)
+    for homography in homographies:
+        product = product @ _matrix(homography)
+    return _scaled(product)
+
+
+def invert(homography: ArrayLike) -> Array:
+    """The homography of the opposite direction.
+
+    Raises:
+        ValueError: the matrix is singular (it squashes the plane onto a line).
+    """
+    matrix = _matrix(homography)
+    # The adjugate is the inverse up to scale; by cofactors it keeps full precision.
+    adjugate = np.stack(
+        [
+            np.cross(matrix[1], matrix[2]),
+            np.cross(matrix[2], matrix[0]),
+            np.cross(matrix[0], matrix[1]),
+        ],
+        axis=1,
+    )
+    if not abs(matrix[0] @ adjugate[:, 0]) > _DEGENERATE * np.prod(np.linalg.norm(matrix, axis=1)):
+        raise ValueError("homography is singular: it cannot be inverted")
+    return _scaled(adjugate)
+
+
+def apply(homography: ArrayLike, points: ArrayLike) -> Array:
+    """Map pixel points (..., 2); a point on the horizon comes out as inf or nan."""
+    matrix = _matrix(homography)
+    mapped = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return mapped[..., :2] / mapped[..., 2:]
+
+
+def from_corners(source: ArrayLike, target: ArrayLike) -> Array:
+    """The homography that carries four source points (4, 2) onto four target points (4, 2).
+
+    Raises:
+        ValueError: shapes differ from (4, 2), a value is not finite, or three of the points of
+            one side lie on a line.
+    """
+    return _scaled(_basis(target, "target") @ np.linalg.inv(_basis(source, "source")))
+
+
+def face_corners(size: tuple[int, int]) -> Array:
+    """Outer corners (4, 2) of an image of size (width, height): TL, TR, BR, BL pixel edges."""
+    width, height = size
+    if width < 1 or height < 1:
+        raise ValueError(f"size is (width, height) in pixels, each at least 1; got {size}")
+    right, bottom = width - 0.5, height - 0.5
+    return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+
+
+def to_corners(homography: ArrayLike, size: tuple[int, int]) -> Array:
+    """Where the outer corners (4, 2) of a canonical picture of `size` (width, height) land."""
+    return apply(homography, face_corners(size))
+
+
+def corner_error(first: ArrayLike, second: ArrayLike, size: tuple[int, int]) -> float:
+    """Mean distance, in target pixels, between the four corners as two homographies place them."""
+    return float(np.linalg.norm(to_corners(first, size) - to_corners(second, size), axis=1).mean())
+
+
+def normalised_to_pixel(size: tuple[int, int]) -> Array:
+    """Affine map from normalised coordinates [-1, 1]^2 to pixels of an image (width, height).
+
+    Follows `align_corners=False`: -1 and 1 are the outer edges of the border pixels, so
+    x_normalised = (2 x + 1) / width - 1.
+    """
+    width, height = size
+    if width < 1 or height < 1:
+        raise ValueError(f"size is (width, height) in pixels, each at least 1; got {size}")
+    return np.array(
+        [
+            [width / 2, 0.0, (width - 1) / 2],
+            [0.0, height / 2, (height - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def jacobian(homography: ArrayLike, points: ArrayLike) -> Array:
+    """Derivative (..., 2, 2) of the mapped point by the source point, at points (..., 2)."""
+    matrix = _matrix(homography)
+    points = np.asarray(points, np.float64)
+    depth = (points @ matrix[2, :2] + matrix[2, 2])[..., None, None]
+    mapped = apply(matrix, points)
+    return (matrix[:2, :2] - mapped[..., :, None] * matrix[2, :2]) / depth
+
+
+def is_visible_face(homography: ArrayLike, size: tuple[int, int]) -> bool:
+    """Whether a picture of `size` (width, height) is mapped as a camera can see a face.
+
+    True when every value is finite, no part of the picture lies on or behind the horizon, and the
+    picture is not mirrored; its image is then a convex quadrilateral.
+    """
+    matrix = _matrix(homography)
+    if not np.isfinite(matrix).all():
+        return False
+    depth = face_corners(size) @ matrix[2, :2] + matrix[2, 2]
+    if not (depth.min() > 0 or depth.max() < 0):
+        return False
+    return bool(np.linalg.det(matrix) * depth[0] > 0)
+
+
+def _matrix(homography: ArrayLike) -> Array:
+    matrix = np.asarray(homography, np.float64)
+    if matrix.shape != (3, 3):
+        raise ValueError(f"a homography is a 3x3 matrix; got shape {matrix.shape}")
+    return matrix
+
+
+def _scaled(matrix: Array) -> Array:
+    """Last entry 1; where canonical pixel (0, 0) is on the horizon, the largest entry instead."""
+    largest = matrix.flat[np.abs(matrix).argmax()]
+    last = matrix[2, 2]
+    return matrix / (last if abs(last) > _DEGENERATE * abs(largest) else largest)
+
+
+def _basis(points: ArrayLike, name: str) -> Array:
+    """Matrix that carries the projective unit basis onto four points (Heckbert 1989, sec. 2.2)."""
+    corners = np.asarray(points, np.float64)
+    if corners.shape != (4, 2):
+        raise ValueError(f"{name} must be four points, shape (4, 2); got {corners.shape}")
+    if not np.isfinite(corners).all():
+        raise ValueError(f"{name} points must be finite; got {corners.tolist()}")
+    # Twice the signed area of the triangle without each of the four points (Cramer's rule).
+    a, b, c, d = corners
+    without = np.array(
+        [_cross(c - b, d - b), _cross(c - a, d - a), _cross(b - a, d - a), _cross(b - a, c - a)]
+    )
+    spread = float((np.ptp(corners, axis=0) ** 2).sum())
+    if np.abs(without).min() <= _COLLINEAR * spread:
+        raise ValueError(f"three of the {name} points lie on a line: {corners.tolist()}")
+    weights = np.array([without[0], -without[1], without[2]]) / without[3]
+    return np.vstack([corners[:3].T, np.ones(3)]) * weights
+
+
+def _cross(first: Array, second: Array) -> float:
+    return float(first[0] * second[1] - first[1] * second[0])
