@@ -1,0 +1,51 @@
+"""Build of the stn_ros package, the same under colcon and under pip."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "stn_ros"
+
+
+def tree(folder: str) -> list[tuple[str, list[str]]]:
+    """Every file below `folder`, to be installed under share/stn_ros with its sub-folders."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            folders.setdefault(f"share/{NAME}/{path.parent.as_posix()}", []).append(str(path))
+    return list(folders.items())
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Aligned views and 6-DoF poses of known flat objects, from any ROS 2 camera",
+    maintainer="stn_ros maintainers",
+    maintainer_email="maintainers@stn-ros.example",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    install_requires=[
+        "numpy>=1.21",
+        "onnxruntime>=1.16",
+        "pyyaml",
+        "tqdm",
+    ],
+    extras_require={
+        "test": ["pytest", "hypothesis"],
+        "train": ["torch>=2.4", "onnx", "scikit-image", "scikit-learn", "matplotlib"],
+        "sim": ["scikit-image", "scikit-learn"],
+        "bags": ["rosbags"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        # Where `ros2 run` and `ros2 launch` look for executables, in either kind of install.
+        (f"lib/{NAME}", ["scripts/canonicalizer", "scripts/simulated_camera"]),
+        *tree("launch"),
+        *tree("config"),
+        *tree("models"),
+    ],
+    entry_points={"console_scripts": ["stn-ros = stn_ros.cli:main"]},
+    zip_safe=False,
+)

@@ -1,0 +1,1 @@
+"""Aligned views and poses of known flat objects for ROS 2."""

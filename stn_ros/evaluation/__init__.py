@@ -1,0 +1,1 @@
+"""Measures of alignment and pose against truth, and the rivals they are compared with."""

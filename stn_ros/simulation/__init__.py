@@ -1,0 +1,1 @@
+"""Simulated scenes of moving flat objects with exact truth, without GL or physics."""

@@ -1,0 +1,1 @@
+"""Pictures of flat objects rendered with exact truth."""

@@ -1,0 +1,1 @@
+"""Data, objectives, training loop and export of the shipped network."""

@@ -1,0 +1,1 @@
+"""The Spatial Transformer: localization network, grid generator and sampler in PyTorch."""
