@@ -57,7 +57,7 @@ class ObjectModel:
             object.__setattr__(self, 'size_m', _checked_size(self.size_m, self.size))
         symmetry = tuple(self.symmetry)
         if symmetry not in SYMMETRIES:
-            raise ValueError(f'symmetry {list(symmetry)}: must be [], [180] or [90, 180, 270] degrees')
+            raise ValueError(f'symmetry {list(symmetry)}: must be [], [180] or [90, 180, 270]')
         object.__setattr__(self, 'symmetry', symmetry)
 
     @property
@@ -68,8 +68,8 @@ class ObjectModel:
     def save(self, folder: str | Path, attachments: Mapping[str, bytes] | None = None) -> None:
         """Write the object to `folder`, whole or not at all.
 
-        The files are made in a folder beside it and moved into place; an object already there is
-        replaced, and put back should the move fail. A folder that holds something else is refused.
+        The files are made in a folder beside it and moved into place. An object already there is
+        replaced, and put back should the move fail; a folder of something else is refused.
 
         attachments  further files to keep beside the object, by name (such as the self-test picture)
 
@@ -100,7 +100,7 @@ class ObjectModel:
             fresh, old = Path(scratch) / 'fresh', Path(scratch) / 'old'
             fresh.mkdir()
             for name, content in files.items():
-                with open(fresh / name, 'wb') as file:
+                with (fresh / name).open('wb') as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
@@ -163,7 +163,8 @@ def check_name(name: object) -> None:
 def _check_reference(reference: np.ndarray) -> None:
     if reference.ndim != 3 or reference.shape[2] != 3 or reference.dtype != np.uint8:
         raise ValueError(
-            f'reference picture: must be (h, w, 3) BGR uint8, is {reference.shape} {reference.dtype}'
+            f'reference picture: must be (h, w, 3) BGR uint8, not {reference.shape} '
+            f'{reference.dtype}'
         )
     if min(reference.shape[:2]) < MIN_REFERENCE_SIDE:
         raise ValueError(

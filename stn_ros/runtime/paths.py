@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -48,10 +49,8 @@ def find_object(name: str | Path) -> Path:
     Raises ValueError naming the object and where it was looked for.
     """
     places = [Path(name), objects_folder() / name]
-    try:
+    with contextlib.suppress(FileNotFoundError):
         places.append(models_folder() / 'objects' / name)
-    except FileNotFoundError:
-        pass
     for place in places:
         if (place / OBJECT_FILE).is_file():
             return place

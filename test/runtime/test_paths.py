@@ -56,5 +56,5 @@ def test_objects_are_found_by_name_and_by_path(
     ObjectModel('box', np.zeros((64, 64, 3), np.uint8)).save(folder)
     assert paths.find_object('box') == folder
     assert paths.find_object(folder) == folder
-    with pytest.raises(ValueError, match='no_such_object.*stn-ros teach'):
+    with pytest.raises(ValueError, match=r'no_such_object.*stn-ros teach'):
         paths.find_object('no_such_object')
