@@ -18,14 +18,14 @@ import numpy as np
 import yaml
 
 FORMAT = 1
-OBJECT_FILE = 'object.yaml'
-REFERENCE_FILE = 'reference.png'
+OBJECT_FILE = "object.yaml"
+REFERENCE_FILE = "reference.png"
 MIN_REFERENCE_SIDE = 16
 ASPECT_TOLERANCE = 0.05
 # A turn that looks alike generates a group: half turns, or quarter turns with all their multiples.
 SYMMETRIES: tuple[tuple[int, ...], ...] = ((), (180,), (90, 180, 270))
 
-_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,11 @@ class ObjectModel:
         check_name(self.name)
         _check_reference(self.reference)
         if self.size_m is not None:
-            object.__setattr__(self, 'size_m', _checked_size(self.size_m, self.size))
+            object.__setattr__(self, "size_m", _checked_size(self.size_m, self.size))
         symmetry = tuple(self.symmetry)
         if symmetry not in SYMMETRIES:
-            raise ValueError(f'symmetry {list(symmetry)}: must be [], [180] or [90, 180, 270]')
-        object.__setattr__(self, 'symmetry', symmetry)
+            raise ValueError(f"symmetry {list(symmetry)}: must be [], [180] or [90, 180, 270]")
+        object.__setattr__(self, "symmetry", symmetry)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,10 +68,10 @@ class ObjectModel:
     def save(self, folder: str | Path, attachments: Mapping[str, bytes] | None = None) -> None:
         """Write the object to `folder`, whole or not at all.
 
-        The files are made in a folder beside it and moved into place. An object already there is
+        The files are made in a folder beside it, then moved into place. An object already there is
         replaced, and put back should the move fail; a folder of something else is refused.
 
-        attachments  further files to keep beside the object, by name (such as the self-test picture)
+        attachments  further files to keep in it, by name (such as the self-test picture)
 
         Raises ValueError for a folder that is not an object's, OSError when it cannot be written.
         """
@@ -79,16 +79,16 @@ class ObjectModel:
         ours = (folder / OBJECT_FILE).is_file()
         if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
             raise ValueError(
-                f'{folder} exists and holds no {OBJECT_FILE}: choose another folder or remove it'
+                f"{folder} exists and holds no {OBJECT_FILE}: choose another folder or remove it"
             )
         picture = _encode_png(self.reference)
         description = {
-            'format': FORMAT,
-            'name': self.name,
-            'size_m': None if self.size_m is None else list(self.size_m),
-            'symmetry': list(self.symmetry),
-            'reference': {'file': REFERENCE_FILE, 'sha256': hashlib.sha256(picture).hexdigest()},
-            'self_test': self.self_test,
+            "format": FORMAT,
+            "name": self.name,
+            "size_m": None if self.size_m is None else list(self.size_m),
+            "symmetry": list(self.symmetry),
+            "reference": {"file": REFERENCE_FILE, "sha256": hashlib.sha256(picture).hexdigest()},
+            "self_test": self.self_test,
         }
         files = {
             **(attachments or {}),
@@ -96,11 +96,11 @@ class ObjectModel:
             OBJECT_FILE: yaml.safe_dump(description, sort_keys=False).encode(),
         }
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.parent) as scratch:
-            fresh, old = Path(scratch) / 'fresh', Path(scratch) / 'old'
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
             fresh.mkdir()
             for name, content in files.items():
-                with (fresh / name).open('wb') as file:
+                with (fresh / name).open("wb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
@@ -125,51 +125,51 @@ class ObjectModel:
             description = yaml.safe_load(path.read_bytes())
         except FileNotFoundError:
             raise ValueError(
-                f'object folder {folder}: no {OBJECT_FILE} in it; make one with `stn-ros teach`'
+                f"object folder {folder}: no {OBJECT_FILE} in it; make one with `stn-ros teach`"
             ) from None
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f'{path}: cannot be read as YAML: {error}') from None
+            raise ValueError(f"{path}: cannot be read as YAML: {error}") from None
         if not isinstance(description, dict):
-            raise ValueError(f'{path}: must be a mapping with name, size_m, reference ...')
-        if description.get('format') != FORMAT:
+            raise ValueError(f"{path}: must be a mapping with name, size_m, reference ...")
+        if description.get("format") != FORMAT:
             raise ValueError(
-                f'{path}: format {description.get("format")!r}, this version reads {FORMAT}: '
-                'teach the object again'
+                f"{path}: format {description.get('format')!r}, this version reads {FORMAT}: "
+                "teach the object again"
             )
         try:
-            reference = _load_reference(Path(folder), description.get('reference'))
-            size_m, symmetry = description.get('size_m'), description.get('symmetry', [])
+            reference = _load_reference(Path(folder), description.get("reference"))
+            size_m, symmetry = description.get("size_m"), description.get("symmetry", [])
             if size_m is not None and not isinstance(size_m, list):
-                raise ValueError(f'size_m {size_m!r}: must be [width, height] in metres, or null')
+                raise ValueError(f"size_m {size_m!r}: must be [width, height] in metres, or null")
             if not isinstance(symmetry, list):
-                raise ValueError(f'symmetry {symmetry!r}: must be a list of degrees')
+                raise ValueError(f"symmetry {symmetry!r}: must be a list of degrees")
             return cls(
-                name=description.get('name'),
+                name=description.get("name"),
                 reference=reference,
                 size_m=size_m if size_m is None else tuple(size_m),
                 symmetry=tuple(symmetry),
-                self_test=description.get('self_test'),
+                self_test=description.get("self_test"),
             )
         except ValueError as error:
-            raise ValueError(f'{path}: {error}') from None
+            raise ValueError(f"{path}: {error}") from None
 
 
 def check_name(name: object) -> None:
     """Raise ValueError unless `name` can name a TF frame and a topic."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f'name {name!r}: must be a letter, then letters, digits or underscores')
+        raise ValueError(f"name {name!r}: must be a letter, then letters, digits or underscores")
 
 
 def _check_reference(reference: np.ndarray) -> None:
     if reference.ndim != 3 or reference.shape[2] != 3 or reference.dtype != np.uint8:
         raise ValueError(
-            f'reference picture: must be (h, w, 3) BGR uint8, not {reference.shape} '
-            f'{reference.dtype}'
+            f"reference picture: must be (h, w, 3) BGR uint8, not {reference.shape} "
+            f"{reference.dtype}"
         )
     if min(reference.shape[:2]) < MIN_REFERENCE_SIDE:
         raise ValueError(
-            f'reference picture of {reference.shape[1]}x{reference.shape[0]} px: '
-            f'each side must have at least {MIN_REFERENCE_SIDE} px'
+            f"reference picture of {reference.shape[1]}x{reference.shape[0]} px: "
+            f"each side must have at least {MIN_REFERENCE_SIDE} px"
         )
 
 
@@ -177,42 +177,42 @@ def _checked_size(size_m: object, size_px: tuple[int, int]) -> tuple[float, floa
     try:
         width, height = (float(side) for side in size_m)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
-        raise ValueError(f'size_m {size_m!r}: must be (width, height) in metres') from None
+        raise ValueError(f"size_m {size_m!r}: must be (width, height) in metres") from None
     if not all(math.isfinite(side) and side > 0 for side in (width, height)):
-        raise ValueError(f'size_m {width} x {height}: both sides must be positive, in metres')
+        raise ValueError(f"size_m {width} x {height}: both sides must be positive, in metres")
     # The picture's sides are whole pixels, so a thin face may miss the aspect by half a pixel.
     tolerance = ASPECT_TOLERANCE + 0.5 / min(size_px)
     if abs(math.log(width / height * size_px[1] / size_px[0])) > tolerance:
         raise ValueError(
-            f'size_m {width} x {height} does not have the aspect of the reference picture, '
-            f'{size_px[0]}x{size_px[1]} px'
+            f"size_m {width} x {height} does not have the aspect of the reference picture, "
+            f"{size_px[0]}x{size_px[1]} px"
         )
     return width, height
 
 
 def _encode_png(picture: np.ndarray) -> bytes:
-    done, buffer = cv2.imencode('.png', picture)
+    done, buffer = cv2.imencode(".png", picture)
     if not done:
-        raise ValueError('reference picture: cannot be encoded as PNG')
+        raise ValueError("reference picture: cannot be encoded as PNG")
     return buffer.tobytes()
 
 
 def _load_reference(folder: Path, entry: object) -> np.ndarray:
-    if not isinstance(entry, dict) or not {'file', 'sha256'} <= entry.keys():
-        raise ValueError('reference: must hold the picture\'s file and sha256')
-    name = str(entry['file'])
+    if not isinstance(entry, dict) or not {"file", "sha256"} <= entry.keys():
+        raise ValueError("reference: must hold the picture's file and sha256")
+    name = str(entry["file"])
     if Path(name).name != name:
-        raise ValueError(f'reference file {name!r}: must be a plain file name in the folder')
+        raise ValueError(f"reference file {name!r}: must be a plain file name in the folder")
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise ValueError(f'reference picture {name}: cannot be read: {error.strerror}') from None
-    if hashlib.sha256(content).hexdigest() != entry['sha256']:
+        raise ValueError(f"reference picture {name}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(
-            f'reference picture {name}: not the file this object was taught with (sha256 differs); '
-            'restore it or teach the object again'
+            f"reference picture {name}: not the file this object was taught with (sha256 differs); "
+            "restore it or teach the object again"
         )
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f'reference picture {name}: is not a picture OpenCV can read')
+        raise ValueError(f"reference picture {name}: is not a picture OpenCV can read")
     return picture

@@ -19,25 +19,25 @@ def models_folder() -> Path:
     """
     parents = Path(__file__).resolve().parents
     source_tree = parents[2]
-    if (source_tree / 'package.xml').is_file() and (source_tree / 'models').is_dir():
-        return source_tree / 'models'
+    if (source_tree / "package.xml").is_file() and (source_tree / "models").is_dir():
+        return source_tree / "models"
     for prefix in parents[3:]:
-        if (prefix / 'share' / 'stn_ros' / 'models').is_dir():
-            return prefix / 'share' / 'stn_ros' / 'models'
+        if (prefix / "share" / "stn_ros" / "models").is_dir():
+            return prefix / "share" / "stn_ros" / "models"
     raise FileNotFoundError(
-        f'no models folder beside or above {parents[1]}: install stn_ros again (its data_files '
-        'put the network into share/stn_ros/models)'
+        f"no models folder beside or above {parents[1]}: install stn_ros again (its data_files "
+        "put the network into share/stn_ros/models)"
     )
 
 
 def objects_folder() -> Path:
     """Where `stn-ros teach` puts objects: $XDG_DATA_HOME/stn_ros/objects."""
-    return _user_folder('XDG_DATA_HOME', '.local/share') / 'objects'
+    return _user_folder("XDG_DATA_HOME", ".local/share") / "objects"
 
 
 def cache_folder() -> Path:
     """Where downloads and built engines are kept: $XDG_CACHE_HOME/stn_ros."""
-    return _user_folder('XDG_CACHE_HOME', '.cache')
+    return _user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def find_object(name: str | Path) -> Path:
@@ -50,16 +50,16 @@ def find_object(name: str | Path) -> Path:
     """
     places = [Path(name), objects_folder() / name]
     with contextlib.suppress(FileNotFoundError):
-        places.append(models_folder() / 'objects' / name)
+        places.append(models_folder() / "objects" / name)
     for place in places:
         if (place / OBJECT_FILE).is_file():
             return place
-    looked = ', '.join(str(place) for place in places[1:])
+    looked = ", ".join(str(place) for place in places[1:])
     raise ValueError(
-        f'object {str(name)!r}: no {OBJECT_FILE} in {looked}; teach it with `stn-ros teach`'
+        f"object {str(name)!r}: no {OBJECT_FILE} in {looked}; teach it with `stn-ros teach`"
     )
 
 
 def _user_folder(variable: str, default: str) -> Path:
     root = os.environ.get(variable)
-    return (Path(root) if root else Path.home() / default) / 'stn_ros'
+    return (Path(root) if root else Path.home() / default) / "stn_ros"

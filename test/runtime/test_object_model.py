@@ -18,112 +18,113 @@ def picture() -> np.ndarray:
 
 @pytest.fixture
 def box(picture: np.ndarray) -> ObjectModel:
-    return ObjectModel('my_box', picture, (0.192, 0.12), (180,), {'texture': 'rich'})
+    return ObjectModel("my_box", picture, (0.192, 0.12), (180,), {"texture": "rich"})
 
 
 def test_reads_back_what_was_written(box: ObjectModel, tmp_path: Path) -> None:
-    box.save(tmp_path / 'objects' / 'my_box', {'self_test.jpg': b'picture'})
-    read = ObjectModel.load(tmp_path / 'objects' / 'my_box')
-    assert (read.name, read.size_m, read.symmetry) == ('my_box', (0.192, 0.12), (180,))
-    assert read.self_test == {'texture': 'rich'}
+    box.save(tmp_path / "objects" / "my_box", {"self_test.jpg": b"picture"})
+    read = ObjectModel.load(tmp_path / "objects" / "my_box")
+    assert (read.name, read.size_m, read.symmetry) == ("my_box", (0.192, 0.12), (180,))
+    assert read.self_test == {"texture": "rich"}
     assert read.size == (256, 160)
     np.testing.assert_array_equal(read.reference, box.reference)
-    assert (tmp_path / 'objects' / 'my_box' / 'self_test.jpg').read_bytes() == b'picture'
+    assert (tmp_path / "objects" / "my_box" / "self_test.jpg").read_bytes() == b"picture"
 
 
 def test_saving_again_replaces_the_object_and_leaves_nothing_else(
     box: ObjectModel, picture: np.ndarray, tmp_path: Path
 ) -> None:
-    box.save(tmp_path / 'my_box', {'self_test.jpg': b'old'})
-    ObjectModel('my_box', 255 - picture).save(tmp_path / 'my_box')
-    read = ObjectModel.load(tmp_path / 'my_box')
+    box.save(tmp_path / "my_box", {"self_test.jpg": b"old"})
+    ObjectModel("my_box", 255 - picture).save(tmp_path / "my_box")
+    read = ObjectModel.load(tmp_path / "my_box")
     assert read.size_m is None
     np.testing.assert_array_equal(read.reference, 255 - picture)
-    assert [entry.name for entry in tmp_path.iterdir()] == ['my_box']
-    assert sorted(entry.name for entry in (tmp_path / 'my_box').iterdir()) == [
-        'object.yaml', 'reference.png'
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my_box"]
+    assert sorted(entry.name for entry in (tmp_path / "my_box").iterdir()) == [
+        "object.yaml",
+        "reference.png",
     ]
 
 
 def test_a_failed_save_leaves_the_old_object(box: ObjectModel, tmp_path: Path) -> None:
-    box.save(tmp_path / 'my_box')
-    broken = ObjectModel('my_box', box.reference, self_test={'not yaml': object()})
+    box.save(tmp_path / "my_box")
+    broken = ObjectModel("my_box", box.reference, self_test={"not yaml": object()})
     with pytest.raises(yaml.YAMLError):
-        broken.save(tmp_path / 'my_box')
-    assert ObjectModel.load(tmp_path / 'my_box').self_test == {'texture': 'rich'}
-    assert [entry.name for entry in tmp_path.iterdir()] == ['my_box']
+        broken.save(tmp_path / "my_box")
+    assert ObjectModel.load(tmp_path / "my_box").self_test == {"texture": "rich"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my_box"]
 
 
 def test_will_not_replace_a_folder_of_something_else(box: ObjectModel, tmp_path: Path) -> None:
-    (tmp_path / 'thesis.txt').write_text('years of work')
-    with pytest.raises(ValueError, match='holds no object'):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="holds no object"):
         box.save(tmp_path)
-    assert (tmp_path / 'thesis.txt').exists()
+    assert (tmp_path / "thesis.txt").exists()
 
 
-@pytest.mark.parametrize('name', ['', '1box', 'my box', 'a/b', 'kiste-1', 'böx', None, 3])
+@pytest.mark.parametrize("name", ["", "1box", "my box", "a/b", "kiste-1", "böx", None, 3])
 def test_names_must_suit_tf_and_topics(name: object, picture: np.ndarray) -> None:
-    with pytest.raises(ValueError, match='name'):
+    with pytest.raises(ValueError, match="name"):
         ObjectModel(name, picture)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    'size', [(0.0, 0.1), (-0.16, -0.1), (float('nan'), 0.1), (0.1,), ('a', 'b'), (0.1, 0.16)]
+    "size", [(0.0, 0.1), (-0.16, -0.1), (float("nan"), 0.1), (0.1,), ("a", "b"), (0.1, 0.16)]
 )
 def test_impossible_sizes_are_named(size: tuple, picture: np.ndarray) -> None:
-    with pytest.raises(ValueError, match='size_m'):
-        ObjectModel('box', picture, size)
+    with pytest.raises(ValueError, match="size_m"):
+        ObjectModel("box", picture, size)
 
 
 def test_a_picture_must_be_bgr_and_not_tiny(picture: np.ndarray) -> None:
     for wrong in (picture[..., 0], picture.astype(np.float32), picture[:8]):
-        with pytest.raises(ValueError, match='reference picture'):
-            ObjectModel('box', wrong)
+        with pytest.raises(ValueError, match="reference picture"):
+            ObjectModel("box", wrong)
 
 
-@pytest.mark.parametrize('symmetry', [(90,), (0,), (180, 90, 270), (45,)])
+@pytest.mark.parametrize("symmetry", [(90,), (0,), (180, 90, 270), (45,)])
 def test_symmetry_is_a_group_of_turns(symmetry: tuple, picture: np.ndarray) -> None:
-    with pytest.raises(ValueError, match='symmetry'):
-        ObjectModel('box', picture, symmetry=symmetry)
+    with pytest.raises(ValueError, match="symmetry"):
+        ObjectModel("box", picture, symmetry=symmetry)
 
 
 def _edit(folder: Path, **changes: object) -> None:
-    path = folder / 'object.yaml'
+    path = folder / "object.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
 
 
 @pytest.mark.parametrize(
-    ('changes', 'cause'),
+    ("changes", "cause"),
     [
-        ({'format': 99}, 'format 99'),
-        ({'name': 'no good'}, 'name'),
-        ({'size_m': 'large'}, 'size_m'),
-        ({'size_m': [1, 1]}, 'aspect'),
-        ({'symmetry': [7]}, 'symmetry'),
-        ({'symmetry': 180}, 'symmetry'),
-        ({'reference': 'reference.png'}, 'reference'),
-        ({'reference': {'file': '../reference.png', 'sha256': ''}}, 'plain file name'),
-        ({'reference': {'file': 'other.png', 'sha256': ''}}, 'other.png'),
+        ({"format": 99}, "format 99"),
+        ({"name": "no good"}, "name"),
+        ({"size_m": "large"}, "size_m"),
+        ({"size_m": [1, 1]}, "aspect"),
+        ({"symmetry": [7]}, "symmetry"),
+        ({"symmetry": 180}, "symmetry"),
+        ({"reference": "reference.png"}, "reference"),
+        ({"reference": {"file": "../reference.png", "sha256": ""}}, "plain file name"),
+        ({"reference": {"file": "other.png", "sha256": ""}}, "other.png"),
     ],
 )
 def test_a_wrong_description_is_named(
     changes: dict, cause: str, box: ObjectModel, tmp_path: Path
 ) -> None:
-    box.save(tmp_path / 'my_box')
-    _edit(tmp_path / 'my_box', **changes)
+    box.save(tmp_path / "my_box")
+    _edit(tmp_path / "my_box", **changes)
     with pytest.raises(ValueError, match=cause) as caught:
-        ObjectModel.load(tmp_path / 'my_box')
-    assert 'object.yaml' in str(caught.value)
+        ObjectModel.load(tmp_path / "my_box")
+    assert "object.yaml" in str(caught.value)
 
 
 def test_damaged_folders_are_named(box: ObjectModel, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='stn-ros teach'):
-        ObjectModel.load(tmp_path / 'absent')
-    box.save(tmp_path / 'my_box')
-    with (tmp_path / 'my_box' / 'reference.png').open('ab') as file:
-        file.write(b'x')
-    with pytest.raises(ValueError, match='sha256'):
-        ObjectModel.load(tmp_path / 'my_box')
-    (tmp_path / 'my_box' / 'object.yaml').write_text('name: [')
-    with pytest.raises(ValueError, match='YAML'):
-        ObjectModel.load(tmp_path / 'my_box')
+    with pytest.raises(ValueError, match="stn-ros teach"):
+        ObjectModel.load(tmp_path / "absent")
+    box.save(tmp_path / "my_box")
+    with (tmp_path / "my_box" / "reference.png").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match="sha256"):
+        ObjectModel.load(tmp_path / "my_box")
+    (tmp_path / "my_box" / "object.yaml").write_text("name: [")
+    with pytest.raises(ValueError, match="YAML"):
+        ObjectModel.load(tmp_path / "my_box")
