@@ -1,0 +1,172 @@
+"""The canonicalizer node's parameters: declared, described, checked, some changeable while it runs.
+
+`Settings` is the one list of them; `config/perception.yaml` holds the same with their defaults.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+_FRAME_PREFIX = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*|")
+
+
+def _parameter(default: Any, description: str, *, live: bool = False,  # noqa: ANN401
+               span: tuple[float, float] | None = None,
+               choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+    """One parameter; `live` ones may change while the node is configured."""
+    return field(default=default, metadata={
+        "description": description, "live": live, "span": span, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A consistent set of parameter values. Raises ValueError naming the parameter that is wrong.
+
+    An empty text in a list counts as nothing: ROS cannot tell the type of an empty list.
+    """
+
+    objects: tuple[str, ...] = _parameter(
+        (), "Objects to look for: names (taught here, or shipped samples) or object folders.")
+    model: str = _parameter(
+        "", "Folder of the network; empty for the shipped one.")
+    image_transport: str = _parameter(
+        "raw", "How images come: 'raw' on <image>, 'compressed' on <image>/compressed.",
+        choices=("raw", "compressed"))
+    rectified: bool = _parameter(
+        False, "The images are rectified: use P of camera_info, not K and D.")
+    region_source: str = _parameter(
+        "auto", "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
+        "'whole_image', or 'auto': detections while somebody publishes them, else regions if "
+        "given, else the whole image.", live=True,
+        choices=("auto", "detections", "fixed", "whole_image"))
+    regions: tuple[str, ...] = _parameter(
+        (), "Fixed regions, each 'OBJECT LEFT TOP WIDTH HEIGHT' in pixels of the raw image.",
+        live=True)
+    detection_map: tuple[str, ...] = _parameter(
+        (), "Objects a detector's class stands for, each 'CLASS=OBJECT'; a class may come more "
+        "than once. A class named like an object needs none.", live=True)
+    detection_min_score: float = _parameter(
+        0.0, "Detections scored lower are not looked at.", live=True, span=(0.0, 1.0))
+    detection_slop: float = _parameter(
+        0.1, "Longest time in seconds by which an image may be younger than the detections used "
+        "on it, where those of its own stamp are missing.", live=True, span=(0.0, 5.0))
+    threshold: float = _parameter(
+        0.5, "Confidence an alignment must have to be published.", live=True, span=(0.0, 1.0))
+    tf_prefix: str = _parameter(
+        "auto", "Put before the object's TF frames, with a '/' between, so that two cameras never "
+        "share a frame; 'auto' for the node's namespace, empty for none.")
+    publish_tf: bool = _parameter(
+        True, "Publish the transforms camera -> object -> view on /tf.", live=True)
+    diagnostics_period: float = _parameter(
+        1.0, "Seconds between two diagnostic messages.", span=(0.1, 60.0))
+    autostart: bool = _parameter(
+        False, "Configure and activate at start, without waiting to be told.")
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            span, choices = entry.metadata["span"], entry.metadata["choices"]
+            if span and not span[0] <= value <= span[1]:
+                raise ValueError(
+                    f"{entry.name} is {value:g}: must lie within {span[0]:g} and {span[1]:g}")
+            if choices and value not in choices:
+                raise ValueError(f"{entry.name} is '{value}': must be one of {', '.join(choices)}")
+        if not _FRAME_PREFIX.fullmatch(self.tf_prefix):
+            raise ValueError(
+                f"tf_prefix is '{self.tf_prefix}': must be words of letters, digits and "
+                "underscores with '/' between them")
+        _ = self.classes, self.fixed_regions  # raise if they do not parse
+
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """Object names by detector class, from `detection_map`."""
+        classes: dict[str, list[str]] = {}
+        for entry in self.detection_map:
+            class_id, equals, name = entry.rpartition("=")
+            if not (class_id and equals and name):
+                raise ValueError(f"detection_map has '{entry}': must be 'CLASS=OBJECT'")
+            classes.setdefault(class_id.strip(), []).append(name.strip())
+        return classes
+
+    @property
+    def fixed_regions(self) -> list[tuple[str, float, float, float, float]]:
+        """(object, left, top, width, height) of every entry of `regions`, in pixels."""
+        regions = []
+        for entry in self.regions:
+            try:
+                name, *box = entry.split()
+                left, top, width, height = (float(number) for number in box)
+            except ValueError:
+                raise ValueError(
+                    f"regions has '{entry}': must be 'OBJECT LEFT TOP WIDTH HEIGHT'") from None
+            if not (width > 0 and height > 0 and max(map(abs, (left, top, width, height))) < 1e6):
+                raise ValueError(f"regions has '{entry}': its box has no area in any image")
+            regions.append((name, left, top, width, height))
+        return regions
+
+
+class Parameters:
+    """Declares `Settings` on a node and keeps the snapshot `settings` up to date.
+
+    A change that is out of range, does not parse, or concerns a parameter that is read at
+    configure while `configured()` is true, is refused with the reason.
+    Raises what `Node.declare_parameter` raises when a value given at start is refused.
+    """
+
+    def __init__(self, node: Node, configured: Callable[[], bool]) -> None:
+        self._configured = configured
+        self.settings = Settings()
+        for entry in fields(Settings):
+            default = [""] if entry.default == () else entry.default
+            node.declare_parameter(entry.name, default, _descriptor(entry.metadata))
+        self.settings = self._changed(node.get_parameters([e.name for e in fields(Settings)]))
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _changed(self, parameters: Sequence[Parameter]) -> Settings:
+        values = {entry.name: getattr(self.settings, entry.name) for entry in fields(Settings)}
+        for parameter in parameters:
+            value = parameter.value
+            if isinstance(value, list):
+                value = tuple(text for text in value if text)
+            values[parameter.name] = value
+        return Settings(**values)
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        ours = {entry.name: entry for entry in fields(Settings)}
+        parameters = [parameter for parameter in parameters if parameter.name in ours]
+        try:
+            settings = self._changed(parameters)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for parameter in parameters:
+            name = parameter.name
+            if (self._configured() and not ours[name].metadata["live"]
+                    and getattr(settings, name) != getattr(self.settings, name)):
+                return SetParametersResult(
+                    successful=False,
+                    reason=f"{name} is read at configure: deactivate and clean up the node first")
+        self.settings = settings
+        return SetParametersResult(successful=True)
+
+
+def _descriptor(metadata: Any) -> ParameterDescriptor:  # noqa: ANN401
+    descriptor = ParameterDescriptor(description=metadata["description"])
+    if metadata["span"]:
+        low, high = metadata["span"]
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    constraints = []
+    if metadata["choices"]:
+        constraints.append(f"one of {', '.join(metadata['choices'])}")
+    if not metadata["live"]:
+        constraints.append("read at configure")
+    descriptor.additional_constraints = "; ".join(constraints)
+    return descriptor
