@@ -1082,11 +1082,11 @@ def _plain_logo(c: Canvas) -> None:
         c.gradient(
             c.box, p.ground, mix(p.ground, p.any(rng), rng.uniform(0.05, 0.3)), rng.uniform(0, 6.3)
         )
-    side = u * rng.uniform(0.14, 0.42)
+    side = u * rng.uniform(0.2, 0.45)
     x, y = rng.uniform(0.04, 0.96, 2) * (c.width - side, c.height - side)
     c.icon((x, y, x + side, y + side), p.any(rng))
-    if rng.random() < 0.65:
-        h = u * rng.uniform(0.06, 0.16)
+    if rng.random() < 0.8:
+        h = u * rng.uniform(0.08, 0.18)
         y = y + side + 0.2 * h if y + side + 1.3 * h < c.height else y - 1.3 * h
         x = np.clip(x - side * 0.3, 0.02 * u, 0.5 * c.width)
         c.text(
@@ -1466,7 +1466,7 @@ def _wear(c: Canvas) -> None:
         c.image[:] = cv2.multiply(c.image, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
 
 
-def field_size(rng: np.random.Generator, long_side: int) -> tuple[int, int]:
+def face_size(rng: np.random.Generator, long_side: int) -> tuple[int, int]:
     """Random face size (width, height) with the given longer side and aspect 0.45..2.2."""
     aspect = float(np.exp(rng.uniform(np.log(0.45), np.log(2.2))))
     if aspect >= 1:

@@ -26,36 +26,7 @@ _FONTS = (
     cv2.FONT_HERSHEY_COMPLEX | cv2.FONT_ITALIC,
     cv2.FONT_HERSHEY_SIMPLEX | cv2.FONT_ITALIC,
 )
-_ONSETS = [
-    "b",
-    "c",
-    "d",
-    "f",
-    "g",
-    "h",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "t",
-    "v",
-    "w",
-    "z",
-    "br",
-    "ch",
-    "cl",
-    "dr",
-    "fl",
-    "gr",
-    "pl",
-    "pr",
-    "sh",
-    "st",
-    "tr",
-]
+_ONSETS = (*"bcdfghklmnprstvwz", "br", "ch", "cl", "dr", "fl", "gr", "pl", "pr", "sh", "st")
 _VOWELS = ["a", "e", "i", "o", "u", "a", "e", "i", "o", "ai", "ea", "io", "oo"]
 _CODAS = ["", "", "n", "r", "l", "s", "t", "x", "m", "nd", "rk", "st"]
 
@@ -246,7 +217,7 @@ def blend(field: np.ndarray, a: Colour, b: Colour) -> np.ndarray:
     ramp = np.linspace(0, 1, 256)[:, None]
     table = (np.array(a) + (np.array(b) - np.array(a)) * ramp).clip(0, 255).astype(np.uint8)
     index = cv2.convertScaleAbs(field, alpha=255)
-    return table[index]
+    return cv2.LUT(cv2.merge([index] * 3), table[None])
 
 
 class Canvas:
@@ -266,7 +237,7 @@ class Canvas:
         """An empty sheet for a final picture of `size` (width, height), filled with its ground."""
         shape = (size[1] * SUPERSAMPLE, size[0] * SUPERSAMPLE, 3)
         canvas = cls(rng, np.empty(shape, np.uint8))
-        canvas.image[:] = canvas.palette.ground
+        canvas.rectangle(canvas.box, canvas.palette.ground)
         return canvas
 
     @property
@@ -293,8 +264,10 @@ class Canvas:
         return self.image[y0 : max(y1, y0), x0 : max(x1, x0)]
 
     def rectangle(self, box: Box, colour: Colour) -> None:
-        """Fill `box`."""
-        self.patch(box)[:] = colour
+        """Fill `box`, its edges rounded to whole pixels."""
+        p0, p1 = (round(box[0]), round(box[1])), (round(box[2]) - 1, round(box[3]) - 1)
+        if p1[0] >= p0[0] and p1[1] >= p0[1]:
+            cv2.rectangle(self.image, p0, p1, colour, cv2.FILLED)
 
     def frame(self, box: Box, colour: Colour, thickness: float = 2) -> None:
         """Outline of `box`."""
