@@ -1,0 +1,64 @@
+# Everything for a machine without ROS 2: `make demo`, `make test`. Under colcon none of it is needed.
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on
+
+# The ROS of .venv, whatever ROS this shell has sourced.
+unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO RMW_IMPLEMENTATION
+export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
+export PYTHONNOUSERSITE := 1
+
+.PHONY: setup setup-test demo test lint clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.package
+
+setup-test: setup $(VENV)/.test
+
+demo: setup
+	$(BIN)/stn-ros demo
+
+# A domain of its own: other ROS graphs on this machine neither see nor disturb the tests.
+test: setup-test
+	ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+	  $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) build install log out interfaces/*/build *.egg-info
+
+# Each stamp is a finished step of the set-up; only what changed is done again.
+$(VENV)/.created: tools/check_machine.sh
+	@echo "== 1/4 Python environment in $(VENV)"
+	@python=$$(tools/check_machine.sh) && rm -rf $(VENV) && "$$python" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements/run.txt $(VENV)/.created
+	@echo "== 2/4 ROS 2 and the runtime's packages (about 300 MB to download, 1 GB on disk)"
+	$(PIP) -r requirements/run.txt
+	@touch $@
+
+interfaces := $(wildcard interfaces/*.cmake interfaces/*/CMakeLists.txt interfaces/*/*.toml \
+  interfaces/*/package.xml interfaces/*/msg/*.msg)
+$(VENV)/.interfaces: $(interfaces) $(VENV)/.run
+	@echo "== 3/4 Message packages that no wheel provides (compiles for about a minute)"
+	$(PIP) --no-build-isolation --no-deps --force-reinstall -v \
+	  ./interfaces/tf2_msgs ./interfaces/vision_msgs
+	@touch $@
+
+# An editable install copies these once, so it is made again when one changes.
+shared := $(shell find $(wildcard launch config models scripts resource) -type f)
+$(VENV)/.package: setup.py setup.cfg pyproject.toml package.xml $(shared) $(VENV)/.interfaces
+	@echo "== 4/4 stn_ros itself"
+	$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.run
+	@echo "== What tests and training need (PyTorch among it)"
+	$(PIP) -r requirements/test.txt
+	@touch $@
