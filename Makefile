@@ -51,11 +51,14 @@ $(VENV)/.interfaces: $(interfaces) $(VENV)/.run
 	  ./interfaces/tf2_msgs ./interfaces/vision_msgs
 	@touch $@
 
-# An editable install copies these once, so it is made again when one changes.
-shared := $(shell find $(wildcard launch config models scripts resource) -type f)
-$(VENV)/.package: setup.py setup.cfg pyproject.toml package.xml $(shared) $(VENV)/.interfaces
+# An editable install leaves out data_files: links stand in, as under `colcon build --symlink-install`.
+$(VENV)/.package: setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
 	@echo "== 4/4 stn_ros itself"
 	$(PIP) --no-build-isolation --no-deps -e .
+	@mkdir -p $(VENV)/share/stn_ros
+	@ln -sfn $(CURDIR)/resource/stn_ros $(VENV)/share/ament_index/resource_index/packages/stn_ros
+	@ln -sfn -t $(VENV)/share/stn_ros $(addprefix $(CURDIR)/,package.xml launch config models)
+	@ln -sfn $(CURDIR)/scripts $(VENV)/lib/stn_ros
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.run
