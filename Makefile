@@ -52,7 +52,7 @@ $(VENV)/.interfaces: $(interfaces) $(VENV)/.run
 	@touch $@
 
 # An editable install leaves out data_files: links stand in, as under `colcon build --symlink-install`.
-$(VENV)/.package: setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
+$(VENV)/.package: Makefile setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
 	@echo "== 4/4 stn_ros itself"
 	$(PIP) --no-build-isolation --no-deps -e .
 	@mkdir -p $(VENV)/share/stn_ros
