@@ -1,0 +1,161 @@
+"""Node `player`: a film, a folder of pictures or a camera device as image and camera_info."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from stn_ros.nodes import process
+from stn_ros.nodes.messages import camera_info_message, image_message
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+class Source:
+    """Pictures one after the other, from a film, a folder, one picture or a camera device.
+
+    `rate` is the source's own in frames a second, None if it has none (pictures).
+    Raises ValueError naming the source where it does not exist or holds no picture.
+    """
+
+    def __init__(self, source: str) -> None:
+        if not source:
+            raise ValueError("source is empty: give a film, folder, picture or camera device")
+        self._name = source
+        path = Path(source)
+        self._capture: cv2.VideoCapture | None = None
+        self._files: list[Path] = []
+        self._next = 0
+        self.rate: float | None = None
+        self.is_device = source.isdigit() or path.is_char_device()
+        if path.is_dir():
+            self._files = sorted(
+                file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            if not self._files:
+                raise ValueError(f"source '{source}': no picture in this folder")
+        elif path.suffix.lower() in PICTURES and path.is_file():
+            self._files = [path]
+        elif self.is_device or path.is_file():
+            self._capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+            if not self._capture.isOpened():
+                raise ValueError(f"source '{source}' cannot be opened as a film or camera")
+            rate = self._capture.get(cv2.CAP_PROP_FPS)
+            self.rate = rate if 0 < rate < 1000 else None
+        else:
+            raise ValueError(f"source '{source}': no such film, folder, picture or camera")
+
+    def read(self) -> np.ndarray | None:
+        """The next picture, (h, w, 3) BGR uint8; None at the end. Unreadable pictures raise."""
+        if self._capture is not None:
+            read, picture = self._capture.read()
+            return picture if read else None
+        if self._next == len(self._files):
+            return None
+        file = self._files[self._next]
+        self._next += 1
+        picture = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if picture is None:
+            raise ValueError(f"{file} cannot be read as a picture")
+        return picture
+
+    def rewind(self) -> None:
+        """Start again at the first picture (not for a camera device)."""
+        self._next = 0
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = cv2.VideoCapture(self._name)
+
+
+def intrinsics(k: Sequence[float], field_of_view: float, size: tuple[int, int]) -> np.ndarray:
+    """3x3 K from (fx, fy, cx, cy), or, if that is all zero, from a horizontal field of view.
+
+    The field of view is in degrees, the principal point then the middle of the picture.
+    """
+    if any(k):
+        fx, fy, cx, cy = k
+    else:
+        width, height = size
+        fx = fy = width / 2 / math.tan(math.radians(field_of_view) / 2)
+        cx, cy = (width - 1) / 2, (height - 1) / 2
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+class Player(Node):
+    """Plays a source in real time. Raises ValueError naming what is wrong with a parameter."""
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__("player", **arguments)
+        describe = ParameterDescriptor
+        source = self.declare_parameter("source", "", describe(
+            read_only=True,
+            description="A film, a folder of pictures, a picture, or a camera (0, /dev/video0)."))
+        rate = self.declare_parameter("rate", 0.0, describe(
+            read_only=True, description="Pictures a second; 0 for the source's own, else 30.",
+            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1000.0)]))
+        self._loop = self.declare_parameter("loop", True, describe(
+            read_only=True, description="Start again at the end of a film or folder.")).value
+        self._frame = self.declare_parameter("frame_id", "camera_optical_frame", describe(
+            read_only=True, description="TF frame of the camera, in the headers.")).value
+        self._k = self.declare_parameter("k", [0.0] * 4, describe(
+            read_only=True, description="Intrinsics fx, fy, cx, cy in pixels; zeros if unknown."
+        )).value
+        if len(self._k) != 4 or (any(self._k) and min(self._k[:2]) <= 0):
+            raise ValueError(f"k is {list(self._k)}: must be fx, fy, cx, cy in pixels")
+        self._field_of_view = self.declare_parameter("field_of_view", 60.0, describe(
+            read_only=True, description="Horizontal field of view in degrees, assumed without k.",
+            floating_point_range=[FloatingPointRange(from_value=1.0, to_value=179.0)])).value
+        self._source = Source(source.value)
+        self._K: np.ndarray | None = None
+        self._size = (0, 0)
+        options = QoSOverridingOptions.with_default_policies()
+        self._image = self.create_publisher(
+            Image, "image", QoSProfile(depth=2), qos_overriding_options=options)
+        self._info = self.create_publisher(
+            CameraInfo, "camera_info", QoSProfile(depth=2), qos_overriding_options=options)
+        pace = rate.value or self._source.rate or 30.0
+        self.get_logger().info(
+            f"playing '{source.value}' at {pace:g} Hz on '{self._image.topic_name}'")
+        self._timer = self.create_timer(
+            1 / pace, self._play, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _play(self) -> None:
+        try:
+            picture = self._source.read()
+        except ValueError as error:
+            self.get_logger().warning(f"{error}: left out")
+            return
+        if picture is None and self._loop and not self._source.is_device:
+            self._source.rewind()
+            picture = self._source.read()
+        if picture is None:
+            self.get_logger().info("the source has ended")
+            self._timer.cancel()
+            rclpy.try_shutdown(context=self.context)
+            return
+        size = picture.shape[1], picture.shape[0]
+        if size != self._size:
+            self._size = size
+            self._K = intrinsics(self._k, self._field_of_view, size)
+            if not any(self._k):
+                self.get_logger().warning(
+                    f"no intrinsics given: a field of view of {self._field_of_view:g} degrees is "
+                    "ASSUMED, and poses are only as good as that; give k for true ones")
+        header = Header(frame_id=self._frame, stamp=self.get_clock().now().to_msg())
+        self._info.publish(camera_info_message(self._K, size, header))
+        self._image.publish(image_message(picture, header))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node as a process; returns its exit status."""
+    return process.run(Player, args)

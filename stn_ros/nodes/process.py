@@ -1,0 +1,59 @@
+"""A process that runs one node: allocator, executor, signals, exit status."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+try:
+    from rclpy.experimental import EventsExecutor
+except ImportError:  # ROS 2 before Kilted
+    EventsExecutor = SingleThreadedExecutor
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def tune_allocator() -> None:
+    """Let malloc keep the memory of pictures, where it is glibc's.
+
+    By default each picture's pages are returned to the system and faulted in anew: 3-6 ms a frame.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+
+
+def make_executor(context: rclpy.Context) -> Executor:
+    """The executor that costs least. Spin it by `spin_once`: EventsExecutor.spin() can hang."""
+    return EventsExecutor(context=context)
+
+
+def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Run a node until it is interrupted or shut down; returns the exit status of the process.
+
+    0 after a signal or a shutdown; 1, with the reason in the log, where a parameter given at
+    start is refused (ValueError or an out-of-range error of `make_node`).
+    """
+    node = None
+    try:
+        tune_allocator()
+        rclpy.init(args=args)
+        node = make_node()
+        executor = make_executor(rclpy.get_default_context())
+        executor.add_node(node)
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=1.0)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterValueException, ValueError) as error:
+        rclpy.logging.get_logger("stn_ros").fatal(str(error))
+        return 1
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

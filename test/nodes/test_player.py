@@ -1,0 +1,140 @@
+"""Films, folders and pictures as image and camera_info."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make setup`")
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+
+from stn_ros.nodes import messages
+from stn_ros.nodes.player import Player, Source, intrinsics
+
+pytestmark = pytest.mark.ros
+SIZE = (64, 48)
+
+
+def shade(index: int) -> np.ndarray:
+    return np.full((SIZE[1], SIZE[0], 3), 40 * index + 20, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), shade(index))
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, SIZE)
+    for index in range(5):
+        writer.write(shade(index))
+    writer.release()
+    return path
+
+
+def shades(source: Source) -> list[int]:
+    found = []
+    while (picture := source.read()) is not None:
+        found.append(round((float(picture.mean()) - 20) / 40))
+    return found
+
+
+def test_folder_in_order_and_again(folder: Path):
+    source = Source(str(folder))
+    assert source.rate is None
+    assert shades(source) == [0, 1, 2]
+    source.rewind()
+    assert shades(source) == [0, 1, 2]
+
+
+def test_film_in_order_and_again(film: Path):
+    source = Source(str(film))
+    assert source.rate == pytest.approx(25)
+    assert shades(source) == [0, 1, 2, 3, 4]
+    source.rewind()
+    assert shades(source) == [0, 1, 2, 3, 4]
+
+
+def test_one_picture(folder: Path):
+    assert shades(Source(str(folder / "1.png"))) == [1]
+
+
+def test_what_cannot_be_played_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"nowhere\.mp4': no such film"):
+        Source(str(tmp_path / "nowhere.mp4"))
+    with pytest.raises(ValueError, match="no picture in this folder"):
+        Source(str(tmp_path))
+    text = tmp_path / "notes.txt"
+    text.write_text("no film")
+    with pytest.raises(ValueError, match="cannot be opened"):
+        Source(str(text))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
+        Source(str(tmp_path)).read()
+
+
+def test_intrinsics():
+    K = intrinsics([0.0] * 4, 90.0, (640, 480))
+    np.testing.assert_allclose(K, [[320, 0, 319.5], [0, 320, 239.5], [0, 0, 1]])
+    K = intrinsics([500.0, 501.0, 300.0, 200.0], 90.0, (640, 480))
+    np.testing.assert_allclose(K, [[500, 0, 300], [0, 501, 200], [0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[rclpy.Context]:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=71)
+    yield context
+    context.try_shutdown()
+
+
+def player(context: rclpy.Context, **parameters: object) -> Player:
+    return Player(context=context, parameter_overrides=[
+        Parameter(name, value=value) for name, value in parameters.items()])
+
+
+def test_plays_in_real_time_and_loops(context: rclpy.Context, folder: Path):
+    node = player(context, source=str(folder), rate=20.0, frame_id="lens")
+    listener = Node("listener", context=context)
+    images: list[Image] = []
+    infos: list[CameraInfo] = []
+    listener.create_subscription(Image, "image", images.append, qos_profile_sensor_data)
+    listener.create_subscription(CameraInfo, "camera_info", infos.append, qos_profile_sensor_data)
+    executor = SingleThreadedExecutor(context=context)
+    for member in (node, listener):
+        executor.add_node(member)
+    end = time.monotonic() + 10
+    while min(len(images), len(infos)) < 7 and time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+    for member in (node, listener):
+        member.destroy_node()
+    found = [round((messages.to_bgr(msg).mean() - 20) / 40) for msg in images]
+    assert [step % 3 for step in np.diff(found)] == [1] * (len(found) - 1)
+    stamps = [msg.header.stamp.sec + msg.header.stamp.nanosec * 1e-9 for msg in images]
+    assert np.median(np.diff(stamps)) == pytest.approx(0.05, abs=0.01)
+    image, info = images[5], infos[5]
+    assert image.header == info.header
+    assert info.header.frame_id == "lens"
+    assert (info.width, info.height) == SIZE
+    assert info.k[0] == pytest.approx(32 / np.tan(np.pi / 6))
+
+
+def test_bad_parameters_are_named(context: rclpy.Context, folder: Path):
+    with pytest.raises(ValueError, match="k is"):
+        player(context, source=str(folder), k=[500.0, 500.0])
+    with pytest.raises(ValueError, match="source is empty"):
+        player(context)
