@@ -33,25 +33,17 @@ def invert(homography: ArrayLike) -> Array:
         ValueError: the matrix is singular (it squashes the plane onto a line).
     """
     matrix = _matrix(homography)
-    # The adjugate is the inverse up to scale; by cofactors it keeps full precision.
-    adjugate = np.stack(
-        [
-            np.cross(matrix[1], matrix[2]),
-            np.cross(matrix[2], matrix[0]),
-            np.cross(matrix[0], matrix[1]),
-        ],
-        axis=1,
-    )
-    if not abs(matrix[0] @ adjugate[:, 0]) > _DEGENERATE * np.prod(np.linalg.norm(matrix, axis=1)):
+    volume = np.prod(np.linalg.norm(matrix, axis=1))
+    if not (np.isfinite(volume) and abs(np.linalg.det(matrix)) > _DEGENERATE * volume):
         raise ValueError("homography is singular: it cannot be inverted")
-    return _scaled(adjugate)
+    return _scaled(np.linalg.inv(matrix))
 
 
 def apply(homography: ArrayLike, points: ArrayLike) -> Array:
     """Map pixel points (..., 2); a point on the horizon comes out as inf or nan."""
     matrix = _matrix(homography)
     mapped = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return mapped[..., :2] / mapped[..., 2:]
 
 
