@@ -1,0 +1,356 @@
+"""A camera's world without GL or physics: flat objects moving before a photo, with exact truth.
+
+Everything is a function of time and seed: `render(t)` gives the same frame whenever it is asked,
+in any order, so two runs see the same and truth needs no recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stn_ros.geometry.camera import CameraModel
+from stn_ros.geometry.homography import compose, face_corners, to_corners
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis import artwork
+from stn_ros.synthesis.textures import Textures
+
+Array = NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+FOCAL_SHARE = 600 / 640
+NEAREST = 0.4
+MAX_TILT = np.deg2rad(50.0)
+# Object frame: y up, z out of the face; camera optical frame: y down, z into the scene (REP-103).
+_FACING = np.diag([1.0, -1.0, -1.0])
+# Of the photos kept out of training those that can pass for a room or a table.
+_BACKDROPS = ("coffee.png", "chelsea.png", "gravel.png", "rocket.jpg", "flower.jpg")
+_MARGIN = 2
+_MASK_SCALE = 0.5
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Where an object is in one frame.
+
+    Attributes:
+        object_name: of the `ObjectModel`.
+        R, t: 3x3 and (3,), object frame -> camera optical frame, metres.
+        homography: 3x3, canonical pixels (of the reference picture) -> camera pixels.
+        box: (left, top, width, height) of the face's outline, clipped to the frame, pixels.
+        visible: share of the face inside the frame and not behind another object, to about 1 %.
+    """
+
+    object_name: str
+    R: Array
+    t: Array
+    homography: Array
+    box: Box
+    visible: float
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector would report: a box (left, top, width, height) in pixels and a score."""
+
+    object_name: str
+    box: Box
+    score: float
+
+
+class _Wave:
+    """A smooth path between `low` and `high`: two sines with periods of about `period` seconds."""
+
+    def __init__(self, rng: np.random.Generator, low: float, high: float, period: float) -> None:
+        self.middle, self.reach = (low + high) / 2, (high - low) / 2
+        self.speed = 2 * np.pi / (period * rng.uniform(0.8, 1.3, 2) * (1.0, 0.43))
+        self.phase = rng.uniform(0, 2 * np.pi, 2)
+
+    def at(self, t: float) -> float:
+        slow, fast = np.sin(self.speed * t + self.phase)
+        return float(self.middle + self.reach * (0.8 * slow + 0.2 * fast))
+
+
+class _Body:
+    """One object, its path and its texture at the resolution it is seen at."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        model: ObjectModel,
+        place: tuple[float, float],
+        camera: CameraModel,
+    ) -> None:
+        if model.size_m is None:
+            raise ValueError(f"object {model.name!r} has no metric size: teach it with --size")
+        self.model = model
+        width, height = camera.size
+        focal = camera.K[0, 0]
+        # Near enough to be of use, far enough to fit into the frame at any turn.
+        self.nearest = max(NEAREST, focal * max(model.size_m) / (0.62 * height))
+        self.depth = _Wave(rng, self.nearest, 2 * self.nearest, 13.0)
+        self.x = _Wave(rng, place[0] - 0.08 * width, place[0] + 0.08 * width, 12.0)
+        self.y = _Wave(rng, place[1] - 0.06 * height, place[1] + 0.06 * height, 10.0)
+        self.tilt = _Wave(rng, 0.0, MAX_TILT, 9.0)
+        self.sway = _Wave(rng, -0.5, 0.5, 8.0)
+        self.turns = rng.choice([-1, 1], 2) * 2 * np.pi / rng.uniform(25, 45, 2)
+        self.start = rng.uniform(0, 2 * np.pi, 2)
+        self.canonical_to_object = canonical_to_object(model.size, model.size_m)
+        self.textures = _texture_levels(model, focal / self.nearest)
+
+    def pose(self, t: float, camera: CameraModel) -> tuple[Array, Array]:
+        """R, t: object frame -> camera optical frame."""
+        roll, azimuth = self.start + self.turns * t
+        tilt = self.tilt.at(t)
+        axis = np.array([np.cos(azimuth), np.sin(azimuth), 0.0]) * tilt
+        spin = np.array([0.0, 0.0, roll + self.sway.at(t)])
+        pixel = np.array([self.x.at(t), self.y.at(t), 1.0])
+        ray = np.linalg.solve(camera.K, pixel)
+        # Tilt is measured from the line of sight, so that it means the same anywhere in the frame.
+        sight = ray / np.linalg.norm(ray)
+        cross = np.array([-sight[1], sight[0], 0.0])
+        sine = float(np.linalg.norm(cross))
+        facing = cross / max(sine, 1e-12) * np.arcsin(sine)
+        rotation = (
+            cv2.Rodrigues(facing)[0] @ cv2.Rodrigues(axis)[0] @ cv2.Rodrigues(spin)[0] @ _FACING
+        )
+        return rotation, ray * self.depth.at(t)
+
+
+class World:
+    """Flat objects before a camera.
+
+    Attributes:
+        camera: the camera, ideal (no distortion).
+        backdrop: name of the photo behind the objects, or "drawn" where no photo is installed.
+    """
+
+    def __init__(
+        self,
+        objects: Sequence[ObjectModel],
+        size: tuple[int, int] = (640, 480),
+        seed: int = 0,
+        blur: float = 0.6,
+        noise: float = 2.0,
+    ) -> None:
+        """Set the scene.
+
+        Args:
+            objects: with metric sizes. size: (width, height) of the frame, pixels.
+            seed: of paths, backdrop and noise.
+            blur: Gaussian sigma of the optics, pixels. noise: sigma of the sensor, grey levels.
+
+        Raises:
+            ValueError: no object, one without metric size, or two of one name.
+        """
+        names = [model.name for model in objects]
+        if not names:
+            raise ValueError("objects is empty: the world needs at least one object")
+        if len(set(names)) < len(names):
+            raise ValueError(f"objects must have different names; got {', '.join(names)}")
+        width, height = size
+        focal = FOCAL_SHARE * width
+        self.camera = CameraModel(
+            size, np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
+        )
+        self._seed = seed
+        rng = np.random.default_rng([seed, 0])
+        self._bodies = [
+            _Body(rng, model, place, self.camera)
+            for model, place in zip(objects, _places(len(names), size), strict=True)
+        ]
+        self._pan = [_Wave(rng, 0.0, 0.12 * side, 20.0) for side in size]
+        self._light = _Wave(rng, 0.88, 1.12, 15.0)
+        self.backdrop, self._scenery = _scenery(rng, (int(width * 1.13), int(height * 1.13)))
+        self._blur = blur
+        grain = rng.normal(0, noise, (height + 64, width + 64, 3))
+        self._brighter = grain.clip(0, 255).round().astype(np.uint8)
+        self._darker = (-grain).clip(0, 255).round().astype(np.uint8)
+
+    def truth(self, t: float) -> list[Truth]:
+        """Truth at `t` seconds, nearest object first."""
+        poses = [(body, *body.pose(t, self.camera)) for body in self._bodies]
+        return self._truth(sorted(poses, key=lambda pose: pose[2][2]))
+
+    def render(self, t: float) -> tuple[NDArray[np.uint8], list[Truth]]:
+        """The camera's frame (H, W, 3) BGR at `t` seconds, and the truth, nearest object first."""
+        rng = np.random.default_rng([self._seed, 1, round(t * 1e6) % 2**63])
+        width, height = self.camera.size
+        shift = np.array([[1, 0, self._pan[0].at(t)], [0, 1, self._pan[1].at(t)]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        frame = cv2.warpAffine(self._scenery, shift, (width, height), None, flags)
+        truths = self.truth(t)
+        bodies = {body.model.name: body for body in self._bodies}
+        for truth in reversed(truths):
+            _draw(frame, bodies[truth.object_name], truth)
+        if self._blur > 0:
+            cv2.GaussianBlur(frame, (3, 3), self._blur, frame)
+        frame = cv2.convertScaleAbs(frame, alpha=self._light.at(t))
+        x, y = rng.integers(0, 64, 2)
+        cv2.add(frame, self._brighter[y : y + height, x : x + width], frame)
+        cv2.subtract(frame, self._darker[y : y + height, x : x + width], frame)
+        return frame, truths
+
+    def detect(self, t: float, truths: Sequence[Truth], jitter: float = 0.05) -> list[Detection]:
+        """Boxes as a detector would give them for `truths` at `t` seconds.
+
+        Each edge is off by a normal error of `jitter` times the box's side; objects hidden by
+        three quarters are missed. The same arguments give the same boxes.
+        """
+        rng = np.random.default_rng([self._seed, 2, round(t * 1e6) % 2**63])
+        width, height = self.camera.size
+        found = []
+        for truth in truths:
+            left, top, w, h = truth.box
+            error = rng.normal(0, jitter, 4) * (w, h, w, h)
+            score = rng.uniform(0.6, 0.99)
+            if truth.visible < 0.25:
+                continue
+            x0, y0 = max(-0.5, left + error[0]), max(-0.5, top + error[1])
+            x1 = min(width - 0.5, left + w + error[2])
+            y1 = min(height - 0.5, top + h + error[3])
+            found.append(Detection(truth.object_name, (x0, y0, x1 - x0, y1 - y0), score))
+        return found
+
+    def _truth(self, poses: list[tuple[_Body, Array, Array]]) -> list[Truth]:
+        width, height = self.camera.size
+        limit = (width - 0.5, height - 0.5)
+        frame = face_corners((width, height)).astype(np.float32)
+        covered = np.zeros((int(height * _MASK_SCALE), int(width * _MASK_SCALE)), np.uint8)
+        truths = []
+        for body, R, t in poses:
+            to_camera = self.camera.K @ np.column_stack([R[:, 0], R[:, 1], t])
+            homography = compose(to_camera, body.canonical_to_object)
+            corners = to_corners(homography, body.model.size)
+            low = np.clip(corners.min(0), -0.5, limit)
+            high = np.clip(corners.max(0), -0.5, limit)
+            own = np.zeros_like(covered)
+            outline = ((corners + 0.5) * _MASK_SCALE - 0.5) * 16
+            cv2.fillConvexPoly(own, np.round(outline).astype(np.int32), 1, cv2.LINE_8, 4)
+            bare = cv2.countNonZero(cv2.subtract(own, covered)) / max(cv2.countNonZero(own), 1)
+            face = corners.astype(np.float32)
+            inside = cv2.intersectConvexConvex(face, frame)[0] / cv2.contourArea(face)
+            cv2.bitwise_or(covered, own, covered)
+            truths.append(
+                Truth(
+                    body.model.name,
+                    R,
+                    t,
+                    homography,
+                    (*map(float, low), *map(float, high - low)),
+                    float(min(bare * inside, 1.0)),
+                )
+            )
+        return truths
+
+
+def canonical_to_object(size: tuple[int, int], size_m: tuple[float, float]) -> Array:
+    """Canonical pixels -> (x, y) on the face in the object frame, metres, as a 3x3 matrix.
+
+    `size` is the reference picture's (width, height), `size_m` the face's. The object frame has
+    its origin at the face's centre, x right, y up.
+    """
+    step_x, step_y = size_m[0] / size[0], size_m[1] / size[1]
+    return np.array(
+        [
+            [step_x, 0.0, -step_x * (size[0] - 1) / 2],
+            [0.0, -step_y, step_y * (size[1] - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def _texture_levels(
+    model: ObjectModel, pixels_per_metre: float
+) -> list[tuple[NDArray[np.uint8], Array]]:
+    """The reference with alpha, at the scale of the nearest view and halved twice.
+
+    Each level comes with its map level pixels -> canonical pixels. A transparent margin gives
+    the face's edges their coverage by plain interpolation.
+    """
+    w, h = model.size
+    levels = []
+    for reduction in (1, 2, 4):
+        scale = min(1.0, pixels_per_metre * model.size_m[0] / w) / reduction
+        size = (max(8, round(w * scale)), max(8, round(h * scale)))
+        picture = cv2.resize(model.reference, size, interpolation=cv2.INTER_AREA)
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+        border = (_MARGIN,) * 4
+        picture = cv2.copyMakeBorder(picture, *border, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        kx, ky = w / size[0], h / size[1]
+        to_canonical = np.array(
+            [
+                [kx, 0, kx * (0.5 - _MARGIN) - 0.5],
+                [0, ky, ky * (0.5 - _MARGIN) - 0.5],
+                [0, 0, 1.0],
+            ]
+        )
+        levels.append((picture, to_canonical))
+    return levels
+
+
+def _draw(frame: NDArray[np.uint8], body: _Body, truth: Truth) -> None:
+    """Composite the object into `frame`, 2x2 supersampled, within its box only."""
+    height, width = frame.shape[:2]
+    left, top, w, h = truth.box
+    x0, y0 = max(0, int(left) - 1), max(0, int(top) - 1)
+    x1, y1 = min(width, int(left + w) + 3), min(height, int(top + h) + 3)
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return
+    # Camera pixels a canonical pixel covers, the shorter way across the face.
+    spread = body.model.size_m[0] / body.model.size[0]
+    squeeze = abs(float(truth.R[:, 2] @ truth.t)) / float(np.linalg.norm(truth.t))
+    seen = spread * FOCAL_SHARE * width / truth.t[2] * squeeze
+    ratio = body.textures[0][1][0, 0] * seen
+    level = int(np.clip(np.floor(np.log2(1 / max(2 * ratio, 1e-6)) + 0.3), 0, 2))
+    picture, to_canonical = body.textures[level]
+    doubled = np.array([[2, 0, 0.5 - 2 * x0], [0, 2, 0.5 - 2 * y0], [0, 0, 1.0]])
+    matrix = doubled @ truth.homography @ to_canonical
+    size = (2 * (x1 - x0), 2 * (y1 - y0))
+    drawn = cv2.warpPerspective(picture, matrix, size)
+    drawn = cv2.resize(drawn, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    shade = 0.7 + 0.3 * squeeze
+    ink, alpha = cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR), cv2.extractChannel(drawn, 3)
+    through = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR)
+    target = frame[y0:y1, x0:x1]
+    under = cv2.multiply(target, through, scale=1 / 255)
+    target[:] = cv2.addWeighted(ink, shade, under, 1.0, 0.0)
+
+
+def _places(count: int, size: tuple[int, int]) -> list[tuple[float, float]]:
+    """Where the objects' paths are centred: side by side, every other one lower."""
+    width, height = size
+    xs = np.linspace(0.23, 0.77, count) if count > 1 else np.array([0.5])
+    ys = [0.5] if count == 1 else [0.4 if i % 2 == 0 else 0.6 for i in range(count)]
+    return [(float(x) * width, y * height) for x, y in zip(xs, ys, strict=True)]
+
+
+def _scenery(rng: np.random.Generator, size: tuple[int, int]) -> tuple[str, NDArray[np.uint8]]:
+    """A photo no network was trained on, with two strange faces lying in it."""
+    try:
+        photos = [photo for photo in Textures("held_out").photos if photo[0] in _BACKDROPS]
+    except FileNotFoundError:
+        photos = []
+    if photos:
+        name, photo = photos[rng.integers(len(photos))]
+        scale = max(size[0] / photo.shape[1], size[1] / photo.shape[0])
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        grown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)
+        y, x = (grown.shape[0] - size[1]) // 2, (grown.shape[1] - size[0]) // 2
+        scenery = np.ascontiguousarray(grown[y : y + size[1], x : x + size[0]])
+    else:
+        name = "drawn"
+        scenery = artwork.draw(int(rng.integers(2**32)), size, "wood", "held_out")
+    for _ in range(2):
+        face_size = artwork.face_size(rng, int(size[1] * rng.uniform(0.25, 0.4)))
+        face = artwork.draw(int(rng.integers(2**32)), face_size, split="held_out")
+        matrix = cv2.getRotationMatrix2D(
+            (face_size[0] / 2, face_size[1] / 2), rng.uniform(0, 360), 1
+        )
+        matrix[:, 2] += rng.uniform(0.1, 0.9, 2) * size - np.array(face_size) / 2
+        cv2.warpAffine(face, matrix, size, scenery, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+    return name, scenery
