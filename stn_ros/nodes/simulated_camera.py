@@ -1,0 +1,149 @@
+"""Node `simulated_camera`: a world of moving flat objects as camera, detector and ground truth."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from stn_ros.nodes import process
+from stn_ros.nodes.detections import detection2d, detection3d, transform
+from stn_ros.nodes.messages import camera_info_message, image_message
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.paths import find_object
+from stn_ros.simulation.sample_objects import SAMPLES
+from stn_ros.simulation.world import Truth, World
+
+RCLError = rclpy_implementation.RCLError
+# Reliable suits every subscriber (REP-2003); a best-effort one is served as such.
+IMAGES, RESULTS, TF = QoSProfile(depth=2), QoSProfile(depth=5), QoSProfile(depth=100)
+
+
+class SimulatedCamera(Node):
+    """Films a `World` in real time. Raises ValueError naming what is wrong with a parameter.
+
+    Publishes image, camera_info, detections, and the truth of each image: truth/objects (score =
+    visible share of the face) and the transforms camera -> truth/<object>.
+    """
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__("simulated_camera", **arguments)
+        names = self._parameter(
+            "objects", list(SAMPLES)[:3], "Objects in view: names or object folders, with size."
+        )
+        rate = self._parameter("rate", 30.0, "Images a second.", (0.1, 1000.0))
+        width = self._parameter("width", 640, "Image width in pixels.", (64, 7680))
+        height = self._parameter("height", 480, "Image height in pixels.", (64, 4320))
+        seed = self._parameter("seed", 0, "Of paths, backdrop and noise.", (0, 2**31 - 1))
+        blur = self._parameter("blur", 0.6, "Sigma of the optics' blur in pixels.", (0.0, 5.0))
+        noise = self._parameter("noise", 2.0, "Sigma of the noise in grey levels.", (0.0, 50.0))
+        self._image_period = 1 / rate
+        self._detection_period = 1 / self._parameter(
+            "detection_rate", 30.0, "Detections a second, at most one an image.", (0.01, 1000.0)
+        )
+        self._jitter = self._parameter(
+            "detection_jitter", 0.05, "Error of a box's edges as a share of its side.", (0.0, 0.5)
+        )
+        self._frame = self._parameter(
+            "frame_id", "camera_optical_frame", "TF frame of the camera, in the headers."
+        )
+        objects = [ObjectModel.load(find_object(name)) for name in names if name]
+        self._sizes = {model.name: model.size_m for model in objects}
+        self._world = World(objects, (width, height), seed, blur, noise)
+        self._image = self._publisher(Image, "image", IMAGES)
+        self._info = self._publisher(CameraInfo, "camera_info", IMAGES)
+        self._detections = self._publisher(Detection2DArray, "detections", RESULTS)
+        self._truth = self._publisher(Detection3DArray, "truth/objects", RESULTS)
+        self._tf = self._publisher(TFMessage, "/tf", TF)
+        self.get_logger().info(
+            f"filming {', '.join(self._sizes)} before '{self._world.backdrop}' at {rate:g} Hz, "
+            f"{width}x{height}, on '{self._image.topic_name}'"
+        )
+        self._start = monotonic()
+        self._next_detection = 0.0
+        self._timer = self.create_timer(
+            1 / rate, self._film, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def _film(self) -> None:
+        stamp, t = self.get_clock().now().to_msg(), monotonic() - self._start
+        header = Header(frame_id=self._frame, stamp=stamp)
+        picture, truths = self._world.render(t)
+        camera = self._world.camera
+        try:
+            self._info.publish(camera_info_message(camera.K, camera.size, header))
+            self._image.publish(image_message(picture, header))
+            # Due within half an image's time: else an early timer would skip every other one.
+            if t >= self._next_detection - self._image_period / 2:
+                self._next_detection = max(self._next_detection + self._detection_period, t)
+                self._detections.publish(self._detect(t, truths, header))
+            self._publish_truth(truths, header)
+        except RCLError as error:  # a flooded reliable queue refuses: one frame less
+            self.get_logger().warning(f"frame lost: {error}", throttle_duration_sec=5.0)
+
+    def _detect(self, t: float, truths: Sequence[Truth], header: Header) -> Detection2DArray:
+        found = self._world.detect(t, truths, self._jitter)
+        return Detection2DArray(
+            header=header,
+            detections=[detection2d(one.object_name, one.score, one.box, header) for one in found],
+        )
+
+    def _publish_truth(self, truths: Sequence[Truth], header: Header) -> None:
+        self._truth.publish(
+            Detection3DArray(
+                header=header,
+                detections=[
+                    detection3d(
+                        truth.object_name,
+                        truth.object_name,
+                        truth.visible,
+                        truth.R,
+                        truth.t,
+                        None,
+                        self._sizes[truth.object_name],
+                        header,
+                    )
+                    for truth in truths
+                ],
+            )
+        )
+        self._tf.publish(
+            TFMessage(
+                transforms=[
+                    transform(truth.R, truth.t, header, f"truth/{truth.object_name}")
+                    for truth in truths
+                ]
+            )
+        )
+
+    def _parameter(
+        self, name: str, default: object, description: str, span: tuple[float, float] | None = None
+    ) -> object:
+        descriptor = ParameterDescriptor(description=description, read_only=True)
+        if span and isinstance(default, int):
+            descriptor.integer_range = [IntegerRange(from_value=span[0], to_value=span[1], step=1)]
+        elif span:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=span[0], to_value=span[1])
+            ]
+        return self.declare_parameter(name, default, descriptor).value
+
+    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
+        return self.create_publisher(
+            kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node as a process; returns its exit status."""
+    return process.run(SimulatedCamera, args)
