@@ -180,9 +180,8 @@ class World:
         """The camera's frame (H, W, 3) BGR at `t` seconds, and the truth, nearest object first."""
         rng = np.random.default_rng([self._seed, 1, round(t * 1e6) % 2**63])
         width, height = self.camera.size
-        shift = np.array([[1, 0, self._pan[0].at(t)], [0, 1, self._pan[1].at(t)]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        frame = cv2.warpAffine(self._scenery, shift, (width, height), None, flags)
+        x, y = (round(pan.at(t)) for pan in self._pan)
+        frame = self._scenery[y : y + height, x : x + width].copy()
         truths = self.truth(t)
         bodies = {body.model.name: body for body in self._bodies}
         for truth in reversed(truths):
