@@ -1067,8 +1067,9 @@ def _fabric(c: Canvas) -> None:
 
 def _cloud(c: Canvas) -> None:
     rng, p = c.rng, c.palette
-    a, b = p.any(rng), p.accent(rng)
-    contrast = rng.uniform(0.3, 1.0)
+    a = p.any(rng)
+    b = mix(p.accent(rng), p.readable(a), rng.uniform(0.4, 1.0))
+    contrast = rng.uniform(0.4, 1.0)
     field = fractal_noise(rng, c.width, c.height, rng.uniform(2, 8), int(rng.integers(1, 5)))
     c.image[:] = blend(field, a, mix(a, b, contrast))
     second = fractal_noise(rng, c.width, c.height, rng.uniform(2, 6), 2)
@@ -1104,7 +1105,7 @@ def _faint_words(c: Canvas) -> None:
     c.gradient(
         c.box, ground, mix(ground, p.accent(rng), rng.uniform(0.05, 0.35)), rng.uniform(0, 6.3)
     )
-    ink = mix(ground, p.readable(ground), rng.uniform(0.22, 0.7))
+    ink = mix(ground, p.readable(ground), rng.uniform(0.3, 0.8))
     for _ in range(int(rng.integers(1, 5))):
         x, y, h = rng.uniform(0.04, 0.4), rng.uniform(0.04, 0.85), rng.uniform(0.07, 0.18)
         c.text(part(c.box, x, y, 0.96, y + h), word(rng, 1, 3), ink, Lettering(rng), 0.0)
@@ -1121,8 +1122,8 @@ def _embossed(c: Canvas) -> None:
     rng, p, u = c.rng, c.palette, c.unit
     ground = p.ground if 50 < luminance(p.ground) < 220 else mix(p.ground, (128, 128, 128), 0.4)
     c.rectangle(c.box, ground)
-    light, dark = mix(ground, (255, 255, 255), 0.35), mix(ground, (0, 0, 0), 0.35)
-    d = max(1.0, u * 0.006)
+    light, dark = mix(ground, (255, 255, 255), 0.5), mix(ground, (0, 0, 0), 0.5)
+    d = max(1.0, u * rng.uniform(0.006, 0.012))
     lettering = Lettering(rng, 0.16)
     for _ in range(int(rng.integers(2, 6))):
         x, y, h = rng.uniform(0.03, 0.5), rng.uniform(0.03, 0.82), rng.uniform(0.08, 0.2)
