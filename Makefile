@@ -13,7 +13,7 @@ export PYTHONNOUSERSITE := 1
 .PHONY: setup setup-test demo test lint clean
 .DELETE_ON_ERROR:
 
-setup: $(VENV)/.package
+setup: $(VENV)/.links
 
 setup-test: setup $(VENV)/.test
 
@@ -23,6 +23,7 @@ demo: setup
 # A domain of its own: other ROS graphs on this machine neither see nor disturb the tests.
 test: setup-test
 	ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+	  FASTDDS_DEFAULT_PROFILES_FILE=$(CURDIR)/config/fastdds_large_images.xml \
 	  $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup-test
@@ -51,14 +52,20 @@ $(VENV)/.interfaces: $(interfaces) $(VENV)/.run
 	  ./interfaces/tf2_msgs ./interfaces/vision_msgs
 	@touch $@
 
-# An editable install leaves out data_files: links stand in, as under `colcon build --symlink-install`.
-$(VENV)/.package: Makefile setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
+$(VENV)/.package: setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
 	@echo "== 4/4 stn_ros itself"
 	$(PIP) --no-build-isolation --no-deps -e .
-	@mkdir -p $(VENV)/share/stn_ros
-	@ln -sfn $(CURDIR)/resource/stn_ros $(VENV)/share/ament_index/resource_index/packages/stn_ros
-	@ln -sfn -t $(VENV)/share/stn_ros $(addprefix $(CURDIR)/,package.xml launch config models)
-	@ln -sfn $(CURDIR)/scripts $(VENV)/lib/stn_ros
+	@touch $@
+
+# An editable install leaves out data_files. Links to each file stand in, as under
+# `colcon build --symlink-install`: `ros2 launch` does not look into linked folders.
+share := $(VENV)/share/stn_ros
+shared := $(shell find $(wildcard launch config models) -type f)
+$(VENV)/.links: Makefile $(shared) $(VENV)/.package
+	@rm -rf $(share) $(VENV)/lib/stn_ros && mkdir -p $(share) $(VENV)/lib/stn_ros
+	@cp -rs $(addprefix $(CURDIR)/,package.xml $(wildcard launch config models)) $(share)
+	@cp -s $(CURDIR)/scripts/* $(VENV)/lib/stn_ros
+	@cp -sf $(CURDIR)/resource/stn_ros $(VENV)/share/ament_index/resource_index/packages
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.run

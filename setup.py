@@ -25,6 +25,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    # OpenCV is required too, but not here: ROS 2 brings the system's, which pip does not see, and
+    # a second one beside it would clash with cv_bridge. requirements/run.txt names the wheel.
     install_requires=[
         "numpy>=1.21",
         "onnxruntime>=1.16",
@@ -32,9 +34,9 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["pytest", "hypothesis"],
+        "test": ["pytest", "hypothesis", "rosbags"],
         "train": ["torch>=2.4", "onnx", "scikit-image", "scikit-learn", "matplotlib"],
-        "sim": ["scikit-image", "scikit-learn"],
+        "sim": ["scikit-image", "scikit-learn", "matplotlib"],
         "bags": ["rosbags"],
     },
     data_files=[
