@@ -9,8 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
-OK, WARN, ERROR = (
-    DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+OK, WARN, ERROR = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 LOG_PERIOD = 10.0
 
 
@@ -31,8 +30,9 @@ class Monitor:
     then every ten seconds; it ends by not being told any more.
     """
 
-    def __init__(self, log: Callable[[bytes, str], None],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, log: Callable[[bytes, str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._log = log
         self._clock = clock
         self._lock = threading.Lock()
@@ -73,14 +73,15 @@ class Monitor:
         with self._lock:
             self._counts.problems[code] = (level, text)
             now = self._clock()
-            silent = (code in self._logged and now - self._logged[code] < LOG_PERIOD)
+            silent = code in self._logged and now - self._logged[code] < LOG_PERIOD
             if not silent:
                 self._logged[code] = now
         if not silent:
             self._log(level, text)
 
-    def report(self, name: str, hardware_id: str, summary: str,
-               facts: Mapping[str, str], stamp: Time) -> DiagnosticArray:
+    def report(
+        self, name: str, hardware_id: str, summary: str, facts: Mapping[str, str], stamp: Time
+    ) -> DiagnosticArray:
         """The status since the last report, which starts the next one.
 
         `summary` is the message while there is no problem, `facts` lead the values.
@@ -104,9 +105,11 @@ class Monitor:
         problems = sorted(counts.problems.values(), key=lambda problem: problem[0], reverse=True)
         status = DiagnosticStatus(
             level=max((level for level, _ in problems), default=OK),
-            name=name, hardware_id=hardware_id,
+            name=name,
+            hardware_id=hardware_id,
             message="; ".join(text for _, text in problems) or summary,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()])
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
         array = DiagnosticArray(status=[status])
         array.header.stamp = stamp.to_msg()
         return array

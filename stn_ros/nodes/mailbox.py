@@ -14,8 +14,7 @@ class Worker(Generic[Item]):
     counted. An exception of `handle` goes to `failed`; the thread lives on.
     """
 
-    def __init__(self, handle: Callable[[Item], None],
-                 failed: Callable[[Exception], None]) -> None:
+    def __init__(self, handle: Callable[[Item], None], failed: Callable[[Exception], None]) -> None:
         self._handle = handle
         self._failed = failed
         self._slot: Item | None = None

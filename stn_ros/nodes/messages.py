@@ -38,10 +38,16 @@ _COLOUR: dict[str, tuple[int, int, int | None]] = {
     "yuyv": (1, 2, cv2.COLOR_YUV2BGR_YUYV),
     "nv12": (1, 1, cv2.COLOR_YUV2BGR_NV12),
     "nv21": (1, 1, cv2.COLOR_YUV2BGR_NV21),
-    **{f"bayer_{order}{8 * size}": (size, 1, code)
-       for size in (1, 2)
-       for order, code in (("rggb", cv2.COLOR_BayerBG2BGR), ("bggr", cv2.COLOR_BayerRG2BGR),
-                           ("gbrg", cv2.COLOR_BayerGR2BGR), ("grbg", cv2.COLOR_BayerGB2BGR))},
+    **{
+        f"bayer_{order}{8 * size}": (size, 1, code)
+        for size in (1, 2)
+        for order, code in (
+            ("rggb", cv2.COLOR_BayerBG2BGR),
+            ("bggr", cv2.COLOR_BayerRG2BGR),
+            ("gbrg", cv2.COLOR_BayerGR2BGR),
+            ("grbg", cv2.COLOR_BayerGB2BGR),
+        )
+    },
 }
 _PLANAR = ("nv12", "nv21")
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", *_PLANAR)
@@ -59,7 +65,8 @@ def _layout(encoding: str) -> tuple[np.dtype, int]:
             return np.dtype({"U": "u", "S": "i", "F": "f"}[kind] + str(bits // 8)), channels
     raise ValueError(
         f"image encoding '{encoding}' is unknown: known are {', '.join(sorted(_COLOUR))} "
-        "and OpenCV types such as 32FC1")
+        "and OpenCV types such as 32FC1"
+    )
 
 
 def image_view(msg: Image) -> np.ndarray:
@@ -81,20 +88,27 @@ def image_view(msg: Image) -> np.ndarray:
     if msg.step < row_bytes:
         raise ValueError(
             f"image step {msg.step} is wrong: a row of {width} px '{msg.encoding}' takes "
-            f"{row_bytes} bytes")
+            f"{row_bytes} bytes"
+        )
     size = len(msg.data)
     if size < msg.step * (rows - 1) + row_bytes:  # the last row may come without its padding
         raise ValueError(
             f"image data is truncated: {size} bytes, {rows} rows of step {msg.step} need "
-            f"{msg.step * rows}")
+            f"{msg.step * rows}"
+        )
     if size > msg.step * rows:
         raise ValueError(
             f"image step {msg.step} is wrong: {rows} rows of it are {msg.step * rows} bytes, "
-            f"data holds {size}")
+            f"data holds {size}"
+        )
     shape = (rows, width) if channels == 1 else (rows, width, channels)
     strides = (msg.step, channels * dtype.itemsize, dtype.itemsize)
-    return np.ndarray(shape, dtype.newbyteorder(">" if msg.is_bigendian else "<"),
-                      buffer=msg.data, strides=strides[:len(shape)])
+    return np.ndarray(
+        shape,
+        dtype.newbyteorder(">" if msg.is_bigendian else "<"),
+        buffer=msg.data,
+        strides=strides[: len(shape)],
+    )
 
 
 def to_bgr(msg: Image) -> np.ndarray:
@@ -106,7 +120,8 @@ def to_bgr(msg: Image) -> np.ndarray:
     if msg.encoding not in _COLOUR:
         raise ValueError(
             f"image encoding '{msg.encoding}' is no picture: it has no known colours or "
-            "brightness range; publish mono8, mono16, bgr8 or another colour encoding")
+            "brightness range; publish mono8, mono16, bgr8 or another colour encoding"
+        )
     code = _COLOUR[msg.encoding][2]
     if view.dtype.itemsize == 2:
         upper = 0 if msg.is_bigendian else 1
@@ -126,7 +141,8 @@ def decode(msg: CompressedImage) -> np.ndarray:
     tail = data[-64:].tobytes().rstrip(b"\0")
     # OpenCV paints what is missing of a cut-off JPEG grey and reports nothing.
     if (data[:2].tobytes() == b"\xff\xd8" and not tail.endswith(b"\xff\xd9")) or (
-            data[:4].tobytes() == b"\x89PNG" and b"IEND" not in tail):
+        data[:4].tobytes() == b"\x89PNG" and b"IEND" not in tail
+    ):
         raise ValueError(f"compressed image is truncated: its {data.size} bytes have no end mark")
     picture = None
     if data.size:
@@ -136,7 +152,8 @@ def decode(msg: CompressedImage) -> np.ndarray:
             picture = None
     if picture is None:
         raise ValueError(
-            f"compressed image of format '{msg.format}' cannot be decoded: {data.size} bytes")
+            f"compressed image of format '{msg.format}' cannot be decoded: {data.size} bytes"
+        )
     return picture
 
 
@@ -144,9 +161,14 @@ def image_message(picture: np.ndarray, header: Header) -> Image:
     """The message of a uint8 picture: (h, w) becomes mono8, (h, w, 3) bgr8."""
     picture = np.ascontiguousarray(picture)
     height, width = picture.shape[:2]
-    msg = Image(header=header, height=height, width=width,
-                encoding="mono8" if picture.ndim == 2 else "bgr8",
-                is_bigendian=sys.byteorder == "big", step=picture.strides[0])
+    msg = Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="mono8" if picture.ndim == 2 else "bgr8",
+        is_bigendian=sys.byteorder == "big",
+        step=picture.strides[0],
+    )
     # rclpy checks any other sequence byte by byte, 80-300 ms a picture.
     data = array.array("B")
     data.frombytes(memoryview(picture).cast("B"))
@@ -160,24 +182,46 @@ def camera_model(msg: CameraInfo, rectified: bool) -> CameraModel:
     Raises ValueError naming what is wrong: uncalibrated, no size, unknown distortion model.
     """
     return CameraModel.from_calibration(
-        width=msg.width, height=msg.height, k=msg.k, d=msg.d, r=msg.r, p=msg.p,
-        distortion_model=msg.distortion_model, binning_x=msg.binning_x, binning_y=msg.binning_y,
+        width=msg.width,
+        height=msg.height,
+        k=msg.k,
+        d=msg.d,
+        r=msg.r,
+        p=msg.p,
+        distortion_model=msg.distortion_model,
+        binning_x=msg.binning_x,
+        binning_y=msg.binning_y,
         roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height),
-        rectified=rectified)
+        rectified=rectified,
+    )
 
 
 def same_calibration(one: CameraInfo, other: CameraInfo) -> bool:
     """True if two messages describe the same camera; their headers may differ."""
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("width", "height", "distortion_model", "d", "k", "r", "p",
-                     "binning_x", "binning_y")) and one.roi == other.roi
+    return (
+        all(
+            np.array_equal(getattr(one, name), getattr(other, name))
+            for name in (
+                "width",
+                "height",
+                "distortion_model",
+                "d",
+                "k",
+                "r",
+                "p",
+                "binning_x",
+                "binning_y",
+            )
+        )
+        and one.roi == other.roi
+    )
 
 
 def camera_info_message(K: np.ndarray | None, size: tuple[int, int], header: Header) -> CameraInfo:
     """CameraInfo of a pinhole camera without distortion; K None means uncalibrated (all zero)."""
-    msg = CameraInfo(header=header, width=size[0], height=size[1], distortion_model="plumb_bob",
-                     d=[0.0] * 5)
+    msg = CameraInfo(
+        header=header, width=size[0], height=size[1], distortion_model="plumb_bob", d=[0.0] * 5
+    )
     if K is not None:
         msg.k = K.ravel()
         msg.r = np.eye(3).ravel()

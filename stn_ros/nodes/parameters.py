@@ -19,12 +19,19 @@ from rclpy.parameter import Parameter
 _FRAME_PREFIX = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*|")
 
 
-def _parameter(default: Any, description: str, *, live: bool = False,  # noqa: ANN401
-               span: tuple[float, float] | None = None,
-               choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+def _parameter(
+    default: Any,  # noqa: ANN401
+    description: str,
+    *,
+    live: bool = False,
+    span: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:  # noqa: ANN401
     """One parameter; `live` ones may change while the node is configured."""
-    return field(default=default, metadata={
-        "description": description, "live": live, "span": span, "choices": choices})
+    return field(
+        default=default,
+        metadata={"description": description, "live": live, "span": span, "choices": choices},
+    )
 
 
 @dataclass(frozen=True)
@@ -35,41 +42,63 @@ class Settings:
     """
 
     objects: tuple[str, ...] = _parameter(
-        (), "Objects to look for: names (taught here, or shipped samples) or object folders.")
-    model: str = _parameter(
-        "", "Folder of the network; empty for the shipped one.")
+        (), "Objects to look for: names (taught here, or shipped samples) or object folders."
+    )
+    model: str = _parameter("", "Folder of the network; empty for the shipped one.")
     image_transport: str = _parameter(
-        "raw", "How images come: 'raw' on <image>, 'compressed' on <image>/compressed.",
-        choices=("raw", "compressed"))
+        "raw",
+        "How images come: 'raw' on <image>, 'compressed' on <image>/compressed.",
+        choices=("raw", "compressed"),
+    )
     rectified: bool = _parameter(
-        False, "The images are rectified: use P of camera_info, not K and D.")
+        False, "The images are rectified: use P of camera_info, not K and D."
+    )
     region_source: str = _parameter(
-        "auto", "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
+        "auto",
+        "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
         "'whole_image', or 'auto': detections while somebody publishes them, else regions if "
-        "given, else the whole image.", live=True,
-        choices=("auto", "detections", "fixed", "whole_image"))
+        "given, else the whole image.",
+        live=True,
+        choices=("auto", "detections", "fixed", "whole_image"),
+    )
     regions: tuple[str, ...] = _parameter(
-        (), "Fixed regions, each 'OBJECT LEFT TOP WIDTH HEIGHT' in pixels of the raw image.",
-        live=True)
+        (),
+        "Fixed regions, each 'OBJECT LEFT TOP WIDTH HEIGHT' in pixels of the raw image.",
+        live=True,
+    )
     detection_map: tuple[str, ...] = _parameter(
-        (), "Objects a detector's class stands for, each 'CLASS=OBJECT'; a class may come more "
-        "than once. A class named like an object needs none.", live=True)
+        (),
+        "Objects a detector's class stands for, each 'CLASS=OBJECT'; a class may come more "
+        "than once. '*' as the object is any of them. A class named like an object needs none.",
+        live=True,
+    )
     detection_min_score: float = _parameter(
-        0.0, "Detections scored lower are not looked at.", live=True, span=(0.0, 1.0))
+        0.0, "Detections scored lower are not looked at.", live=True, span=(0.0, 1.0)
+    )
     detection_slop: float = _parameter(
-        0.1, "Longest time in seconds by which an image may be younger than the detections used "
-        "on it, where those of its own stamp are missing.", live=True, span=(0.0, 5.0))
+        0.1,
+        "Longest time in seconds by which an image may be younger than the detections used "
+        "on it, where those of its own stamp are missing.",
+        live=True,
+        span=(0.0, 5.0),
+    )
     threshold: float = _parameter(
-        0.5, "Confidence an alignment must have to be published.", live=True, span=(0.0, 1.0))
+        0.5, "Confidence an alignment must have to be published.", live=True, span=(0.0, 1.0)
+    )
     tf_prefix: str = _parameter(
-        "auto", "Put before the object's TF frames, with a '/' between, so that two cameras never "
-        "share a frame; 'auto' for the node's namespace, empty for none.")
+        "auto",
+        "Put before the object's TF frames, with a '/' between, so that two cameras never "
+        "share a frame; 'auto' for the node's namespace, empty for none.",
+    )
     publish_tf: bool = _parameter(
-        True, "Publish the transforms camera -> object -> view on /tf.", live=True)
+        True, "Publish the transforms camera -> object -> view on /tf.", live=True
+    )
     diagnostics_period: float = _parameter(
-        1.0, "Seconds between two diagnostic messages.", span=(0.1, 60.0))
+        1.0, "Seconds between two diagnostic messages.", span=(0.1, 60.0)
+    )
     autostart: bool = _parameter(
-        False, "Configure and activate at start, without waiting to be told.")
+        False, "Configure and activate at start, without waiting to be told."
+    )
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -77,13 +106,15 @@ class Settings:
             span, choices = entry.metadata["span"], entry.metadata["choices"]
             if span and not span[0] <= value <= span[1]:
                 raise ValueError(
-                    f"{entry.name} is {value:g}: must lie within {span[0]:g} and {span[1]:g}")
+                    f"{entry.name} is {value:g}: must lie within {span[0]:g} and {span[1]:g}"
+                )
             if choices and value not in choices:
                 raise ValueError(f"{entry.name} is '{value}': must be one of {', '.join(choices)}")
         if not _FRAME_PREFIX.fullmatch(self.tf_prefix):
             raise ValueError(
                 f"tf_prefix is '{self.tf_prefix}': must be words of letters, digits and "
-                "underscores with '/' between them")
+                "underscores with '/' between them"
+            )
         _ = self.classes, self.fixed_regions  # raise if they do not parse
 
     @property
@@ -107,7 +138,8 @@ class Settings:
                 left, top, width, height = (float(number) for number in box)
             except ValueError:
                 raise ValueError(
-                    f"regions has '{entry}': must be 'OBJECT LEFT TOP WIDTH HEIGHT'") from None
+                    f"regions has '{entry}': must be 'OBJECT LEFT TOP WIDTH HEIGHT'"
+                ) from None
             if not (width > 0 and height > 0 and max(map(abs, (left, top, width, height))) < 1e6):
                 raise ValueError(f"regions has '{entry}': its box has no area in any image")
             regions.append((name, left, top, width, height))
@@ -149,11 +181,15 @@ class Parameters:
             return SetParametersResult(successful=False, reason=str(error))
         for parameter in parameters:
             name = parameter.name
-            if (self._configured() and not ours[name].metadata["live"]
-                    and getattr(settings, name) != getattr(self.settings, name)):
+            if (
+                self._configured()
+                and not ours[name].metadata["live"]
+                and getattr(settings, name) != getattr(self.settings, name)
+            ):
                 return SetParametersResult(
                     successful=False,
-                    reason=f"{name} is read at configure: deactivate and clean up the node first")
+                    reason=f"{name} is read at configure: deactivate and clean up the node first",
+                )
         self.settings = settings
         return SetParametersResult(successful=True)
 

@@ -40,8 +40,7 @@ class Source:
         self.rate: float | None = None
         self.is_device = source.isdigit() or path.is_char_device()
         if path.is_dir():
-            self._files = sorted(
-                file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            self._files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
             if not self._files:
                 raise ValueError(f"source '{source}': no picture in this folder")
         elif path.suffix.lower() in PICTURES and path.is_file():
@@ -97,37 +96,68 @@ class Player(Node):
     def __init__(self, **arguments: object) -> None:
         super().__init__("player", **arguments)
         describe = ParameterDescriptor
-        source = self.declare_parameter("source", "", describe(
-            read_only=True,
-            description="A film, a folder of pictures, a picture, or a camera (0, /dev/video0)."))
-        rate = self.declare_parameter("rate", 0.0, describe(
-            read_only=True, description="Pictures a second; 0 for the source's own, else 30.",
-            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1000.0)]))
-        self._loop = self.declare_parameter("loop", True, describe(
-            read_only=True, description="Start again at the end of a film or folder.")).value
-        self._frame = self.declare_parameter("frame_id", "camera_optical_frame", describe(
-            read_only=True, description="TF frame of the camera, in the headers.")).value
-        self._k = self.declare_parameter("k", [0.0] * 4, describe(
-            read_only=True, description="Intrinsics fx, fy, cx, cy in pixels; zeros if unknown."
-        )).value
+        source = self.declare_parameter(
+            "source",
+            "",
+            describe(
+                read_only=True,
+                description="A film, a folder of pictures, a picture or a camera (0, /dev/video0).",
+            ),
+        )
+        rate = self.declare_parameter(
+            "rate",
+            0.0,
+            describe(
+                read_only=True,
+                description="Pictures a second; 0 for the source's own, else 30.",
+                floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1000.0)],
+            ),
+        )
+        self._loop = self.declare_parameter(
+            "loop",
+            True,
+            describe(read_only=True, description="Start again at the end of a film or folder."),
+        ).value
+        self._frame = self.declare_parameter(
+            "frame_id",
+            "camera_optical_frame",
+            describe(read_only=True, description="TF frame of the camera, in the headers."),
+        ).value
+        self._k = self.declare_parameter(
+            "k",
+            [0.0] * 4,
+            describe(
+                read_only=True, description="Intrinsics fx, fy, cx, cy in pixels; zeros if unknown."
+            ),
+        ).value
         if len(self._k) != 4 or (any(self._k) and min(self._k[:2]) <= 0):
             raise ValueError(f"k is {list(self._k)}: must be fx, fy, cx, cy in pixels")
-        self._field_of_view = self.declare_parameter("field_of_view", 60.0, describe(
-            read_only=True, description="Horizontal field of view in degrees, assumed without k.",
-            floating_point_range=[FloatingPointRange(from_value=1.0, to_value=179.0)])).value
+        self._field_of_view = self.declare_parameter(
+            "field_of_view",
+            60.0,
+            describe(
+                read_only=True,
+                description="Horizontal field of view in degrees, assumed without k.",
+                floating_point_range=[FloatingPointRange(from_value=1.0, to_value=179.0)],
+            ),
+        ).value
         self._source = Source(source.value)
         self._K: np.ndarray | None = None
         self._size = (0, 0)
         options = QoSOverridingOptions.with_default_policies()
         self._image = self.create_publisher(
-            Image, "image", QoSProfile(depth=2), qos_overriding_options=options)
+            Image, "image", QoSProfile(depth=2), qos_overriding_options=options
+        )
         self._info = self.create_publisher(
-            CameraInfo, "camera_info", QoSProfile(depth=2), qos_overriding_options=options)
+            CameraInfo, "camera_info", QoSProfile(depth=2), qos_overriding_options=options
+        )
         pace = rate.value or self._source.rate or 30.0
         self.get_logger().info(
-            f"playing '{source.value}' at {pace:g} Hz on '{self._image.topic_name}'")
+            f"playing '{source.value}' at {pace:g} Hz on '{self._image.topic_name}'"
+        )
         self._timer = self.create_timer(
-            1 / pace, self._play, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            1 / pace, self._play, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def _play(self) -> None:
         try:
@@ -150,7 +180,8 @@ class Player(Node):
             if not any(self._k):
                 self.get_logger().warning(
                     f"no intrinsics given: a field of view of {self._field_of_view:g} degrees is "
-                    "ASSUMED, and poses are only as good as that; give k for true ones")
+                    "ASSUMED, and poses are only as good as that; give k for true ones"
+                )
         header = Header(frame_id=self._frame, stamp=self.get_clock().now().to_msg())
         self._info.publish(camera_info_message(self._K, size, header))
         self._image.publish(image_message(picture, header))

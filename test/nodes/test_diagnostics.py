@@ -24,7 +24,8 @@ class Bench:
     def report(self, after: float = 1.0) -> DiagnosticStatus:
         self.now += after
         array = self.monitor.report(
-            "camera", "frame", "3 objects", {"state": "active"}, Time(seconds=5))
+            "camera", "frame", "3 objects", {"state": "active"}, Time(seconds=5)
+        )
         assert array.header.stamp.sec == 5
         return array.status[0]
 
@@ -41,7 +42,11 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
 def test_nothing_wrong(bench: Bench):
     status = bench.report()
     assert (status.level, status.name, status.hardware_id, status.message) == (
-        OK, "camera", "frame", "3 objects")
+        OK,
+        "camera",
+        "frame",
+        "3 objects",
+    )
     assert values(status) == {"state": "active"}
 
 
@@ -82,8 +87,10 @@ def test_a_lasting_problem_is_logged_every_ten_seconds(bench: Bench):
         bench.monitor.problem("camera_info", f"no camera_info at {bench.now}")
         bench.report(after=1.0)
     assert bench.log == [
-        (WARN, "no camera_info at 100.0"), (WARN, "no camera_info at 110.0"),
-        (WARN, "no camera_info at 120.0")]
+        (WARN, "no camera_info at 100.0"),
+        (WARN, "no camera_info at 110.0"),
+        (WARN, "no camera_info at 120.0"),
+    ]
 
 
 def test_a_problem_that_comes_back_is_logged_at_once(bench: Bench):
@@ -104,6 +111,7 @@ def test_counts_from_many_threads_add_up(bench: Bench):
     def count() -> None:
         for _ in range(2000):
             bench.monitor.count("images")
+
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -75,7 +75,8 @@ def test_an_error_is_reported_and_the_next_item_handled(worker: Worker[int], rec
 
 
 def test_stop_forgets_the_waiting_item_and_start_works_again(
-        worker: Worker[int], recorder: Recorder):
+    worker: Worker[int], recorder: Recorder
+):
     worker.put(1)
     worker.stop()
     worker.start()

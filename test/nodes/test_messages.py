@@ -99,8 +99,10 @@ CASES = {
     "nv12": (planar_yuv("uv"), BGR, 14),
     "nv21": (planar_yuv("vu"), BGR, 14),
     **{f"bayer_{order}8": (mosaic(order), BGR, 8) for order in ("rggb", "bggr", "gbrg", "grbg")},
-    **{f"bayer_{order}16": (wide(mosaic(order)), BGR, 8)
-       for order in ("rggb", "bggr", "gbrg", "grbg")},
+    **{
+        f"bayer_{order}16": (wide(mosaic(order)), BGR, 8)
+        for order in ("rggb", "bggr", "gbrg", "grbg")
+    },
 }
 
 
@@ -110,8 +112,14 @@ def message(pixels: np.ndarray, encoding: str, padding: int = 0, big: bool = Fal
     rows = pixels.reshape(pixels.shape[0], -1).view(np.uint8)
     rubbish = np.full((rows.shape[0], padding), 0xA5, np.uint8)
     data = np.hstack([rows, rubbish])
-    return Image(height=HEIGHT, width=WIDTH, encoding=encoding, is_bigendian=big,
-                 step=data.shape[1], data=array.array("B", data.tobytes()))
+    return Image(
+        height=HEIGHT,
+        width=WIDTH,
+        encoding=encoding,
+        is_bigendian=big,
+        step=data.shape[1],
+        data=array.array("B", data.tobytes()),
+    )
 
 
 def test_every_known_encoding_has_a_case():
@@ -128,7 +136,7 @@ def test_to_bgr(encoding: str, padding: int, big: bool):
     assert found.shape == (HEIGHT, WIDTH, 3)
     # Chroma and mosaics are interpolated differently along the border.
     edge = 2 if tolerance else 0
-    inner = np.s_[edge:HEIGHT - edge, edge:WIDTH - edge]
+    inner = np.s_[edge : HEIGHT - edge, edge : WIDTH - edge]
     difference = np.abs(found[inner].astype(int) - expected[inner].astype(int))
     assert difference.max() <= tolerance
 
@@ -142,8 +150,10 @@ def test_to_bgr_agrees_with_cv_bridge(encoding: str):
 
 
 @pytest.mark.parametrize("big", [False, True])
-@pytest.mark.parametrize(("encoding", "dtype"), [
-    ("16UC1", "u2"), ("32FC1", "f4"), ("64FC3", "f8"), ("16SC2", "i2"), ("8SC1", "i1")])
+@pytest.mark.parametrize(
+    ("encoding", "dtype"),
+    [("16UC1", "u2"), ("32FC1", "f4"), ("64FC3", "f8"), ("16SC2", "i2"), ("8SC1", "i1")],
+)
 def test_view_reads_any_opencv_type(encoding: str, dtype: str, big: bool):
     channels = int(encoding[-1])
     shape = (HEIGHT, WIDTH, channels)[: 2 if channels == 1 else 3]
@@ -165,24 +175,33 @@ def test_last_row_may_lack_its_padding():
     np.testing.assert_array_equal(messages.to_bgr(msg), BGR)
 
 
-@pytest.mark.parametrize(("changes", "cause"), [
-    ({"data": array.array("B", bytes(HEIGHT * WIDTH * 3 - 1))}, "truncated: 2591 bytes, 24 rows"),
-    ({"data": array.array("B")}, "truncated: 0 bytes"),
-    ({"step": WIDTH * 3 - 1}, "step 107 is wrong: a row of 36 px 'bgr8' takes 108 bytes"),
-    ({"step": WIDTH * 3 + 1}, "truncated"),
-    ({"step": 0}, "step 0 is wrong"),
-    ({"height": HEIGHT - 1}, "step 108 is wrong: 23 rows of it are 2484 bytes, data holds 2592"),
-    ({"width": 0}, "image is empty: width x height = 0 x 24"),
-    ({"height": 0}, "image is empty"),
-    ({"encoding": "bgr9"}, "encoding 'bgr9' is unknown: known are .*bgr8"),
-    ({"encoding": ""}, "encoding '' is unknown"),
-    ({"encoding": "8FC1"}, "encoding '8FC1' is unknown"),
-    ({"encoding": "8UC0"}, "encoding '8UC0' is unknown"),
-    ({"encoding": "16UC1"}, "encoding '16UC1' is no picture"),
-    ({"encoding": "32FC1", "width": 27}, "encoding '32FC1' is no picture"),
-    ({"encoding": "yuv422", "width": 35}, "width 35 is odd"),
-    ({"encoding": "nv12", "height": 23}, "height 23 is odd"),
-])
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        (
+            {"data": array.array("B", bytes(HEIGHT * WIDTH * 3 - 1))},
+            "truncated: 2591 bytes, 24 rows",
+        ),
+        ({"data": array.array("B")}, "truncated: 0 bytes"),
+        ({"step": WIDTH * 3 - 1}, "step 107 is wrong: a row of 36 px 'bgr8' takes 108 bytes"),
+        ({"step": WIDTH * 3 + 1}, "truncated"),
+        ({"step": 0}, "step 0 is wrong"),
+        (
+            {"height": HEIGHT - 1},
+            "step 108 is wrong: 23 rows of it are 2484 bytes, data holds 2592",
+        ),
+        ({"width": 0}, "image is empty: width x height = 0 x 24"),
+        ({"height": 0}, "image is empty"),
+        ({"encoding": "bgr9"}, "encoding 'bgr9' is unknown: known are .*bgr8"),
+        ({"encoding": ""}, "encoding '' is unknown"),
+        ({"encoding": "8FC1"}, "encoding '8FC1' is unknown"),
+        ({"encoding": "8UC0"}, "encoding '8UC0' is unknown"),
+        ({"encoding": "16UC1"}, "encoding '16UC1' is no picture"),
+        ({"encoding": "32FC1", "width": 27}, "encoding '32FC1' is no picture"),
+        ({"encoding": "yuv422", "width": 35}, "width 35 is odd"),
+        ({"encoding": "nv12", "height": 23}, "height 23 is odd"),
+    ],
+)
 def test_broken_fields_are_named(changes: dict[str, object], cause: str):
     msg = message(BGR, "bgr8")
     for name, value in changes.items():
@@ -207,13 +226,16 @@ def test_decode_makes_colour_of_grey():
     np.testing.assert_array_equal(messages.decode(CompressedImage(data=data)), GREY3)
 
 
-@pytest.mark.parametrize(("format_", "data", "cause"), [
-    ("jpeg", compressed(".jpg")[:-300], "truncated"),
-    ("png", compressed(".png")[:-300], "truncated"),
-    ("jpeg", b"", "cannot be decoded: 0 bytes"),
-    ("jpeg", b"no picture at all", "format 'jpeg' cannot be decoded: 17 bytes"),
-    ("16UC1; compressedDepth png", compressed(".png"), "is depth"),
-])
+@pytest.mark.parametrize(
+    ("format_", "data", "cause"),
+    [
+        ("jpeg", compressed(".jpg")[:-300], "truncated"),
+        ("png", compressed(".png")[:-300], "truncated"),
+        ("jpeg", b"", "cannot be decoded: 0 bytes"),
+        ("jpeg", b"no picture at all", "format 'jpeg' cannot be decoded: 17 bytes"),
+        ("16UC1; compressedDepth png", compressed(".png"), "is depth"),
+    ],
+)
 def test_broken_compressed_images_are_named(format_: str, data: bytes, cause: str):
     with pytest.raises(ValueError, match=cause):
         messages.decode(CompressedImage(format=format_, data=data))
@@ -241,9 +263,14 @@ def test_image_message_is_fast():
 
 def calibration() -> CameraInfo:
     return CameraInfo(
-        width=640, height=480, distortion_model="plumb_bob", d=[0.1, -0.2, 0.0, 0.0, 0.0],
-        k=[600.0, 0, 320, 0, 610, 240, 0, 0, 1], r=np.eye(3).ravel(),
-        p=[500.0, 0, 310, 0, 0, 505, 235, 0, 0, 0, 1, 0])
+        width=640,
+        height=480,
+        distortion_model="plumb_bob",
+        d=[0.1, -0.2, 0.0, 0.0, 0.0],
+        k=[600.0, 0, 320, 0, 610, 240, 0, 0, 1],
+        r=np.eye(3).ravel(),
+        p=[500.0, 0, 310, 0, 0, 505, 235, 0, 0, 0, 1, 0],
+    )
 
 
 def test_camera_model_raw_and_rectified():
@@ -274,8 +301,12 @@ def test_same_calibration_ignores_the_header_only():
     one, other = calibration(), calibration()
     other.header.stamp.sec = 99
     assert messages.same_calibration(one, other)
-    for name, value in (("width", 641), ("d", [0.0]), ("binning_x", 2),
-                        ("roi", RegionOfInterest(width=3, height=3))):
+    for name, value in (
+        ("width", 641),
+        ("d", [0.0]),
+        ("binning_x", 2),
+        ("roi", RegionOfInterest(width=3, height=3)),
+    ):
         other = calibration()
         setattr(other, name, value)
         assert not messages.same_calibration(one, other)

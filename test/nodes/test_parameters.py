@@ -32,12 +32,15 @@ class Bench:
 
     def __init__(self, context: rclpy.Context, **overrides: object) -> None:
         self.configured = True
-        self.node = Node("bench", context=context, parameter_overrides=[
-            Parameter(name, value=value) for name, value in overrides.items()])
+        self.node = Node(
+            "bench",
+            context=context,
+            parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
+        )
         self.parameters = Parameters(self.node, lambda: self.configured)
 
     def set(self, name: str, value: object) -> tuple[bool, str]:
-        result, = self.node.set_parameters([Parameter(name, value=value)])
+        (result,) = self.node.set_parameters([Parameter(name, value=value)])
         return result.successful, result.reason
 
 
@@ -53,36 +56,48 @@ def test_every_parameter_is_described_with_its_range(bench: Bench):
         descriptor = bench.node.describe_parameter(entry.name)
         assert len(descriptor.description) > 20
         assert bool(descriptor.floating_point_range) == isinstance(entry.default, float)
-    assert "raw, compressed" in bench.node.describe_parameter("image_transport"
-                                                              ).additional_constraints
+    assert (
+        "raw, compressed" in bench.node.describe_parameter("image_transport").additional_constraints
+    )
 
 
 def test_the_configuration_file_lists_every_parameter_with_its_default():
     text = CONFIG.read_text()
-    (selector, content), = yaml.safe_load(text).items()
+    ((selector, content),) = yaml.safe_load(text).items()
     assert selector == "/**"
-    given = {name: tuple(filter(None, value)) if isinstance(value, list) else value
-             for name, value in content["ros__parameters"].items() if name != "qos_overrides"}
+    given = {
+        name: tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in content["ros__parameters"].items()
+        if name != "qos_overrides"
+    }
     assert given == {entry.name: entry.default for entry in fields(Settings)}
     for entry in fields(Settings):
-        line = next(i for i, text in enumerate(text.splitlines())
-                    if text.strip().startswith(f"{entry.name}:"))
+        line = next(
+            i
+            for i, text in enumerate(text.splitlines())
+            if text.strip().startswith(f"{entry.name}:")
+        )
         assert text.splitlines()[line - 1].strip().startswith("#"), f"{entry.name} has no comment"
 
 
 def test_values_given_at_start_are_taken(context: rclpy.Context):
     bench = Bench(context, objects=["box", ""], threshold=0.7, tf_prefix="left/wrist")
     assert bench.parameters.settings == Settings(
-        objects=("box",), threshold=0.7, tf_prefix="left/wrist")
+        objects=("box",), threshold=0.7, tf_prefix="left/wrist"
+    )
     bench.node.destroy_node()
 
 
-@pytest.mark.parametrize(("name", "value", "error"), [
-    ("threshold", 1.5, InvalidParameterValueException),
-    ("region_source", "nowhere", ValueError),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("threshold", 1.5, InvalidParameterValueException),
+        ("region_source", "nowhere", ValueError),
+    ],
+)
 def test_bad_values_given_at_start_are_refused(
-        context: rclpy.Context, name: str, value: object, error: type[Exception]):
+    context: rclpy.Context, name: str, value: object, error: type[Exception]
+):
     with pytest.raises(error, match=name):
         Bench(context, **{name: value})
 
@@ -97,23 +112,27 @@ def test_live_parameters_change_while_configured(bench: Bench):
     assert settings.classes == {"cup": ["mug", "glass"], "a=b": ["box"]}
 
 
-@pytest.mark.parametrize(("name", "value", "reason"), [
-    ("threshold", 1.01, "out of range"),
-    ("threshold", -0.1, "out of range"),
-    ("threshold", float("nan"), "out of range"),
-    ("threshold", "high", "type"),
-    ("detection_slop", 60.0, "out of range"),
-    ("region_source", "somewhere", "region_source is 'somewhere': must be one of auto"),
-    ("regions", ["box 10 20 30"], "regions has 'box 10 20 30': must be 'OBJECT LEFT"),
-    ("regions", ["box 10 20 30 wide"], "must be 'OBJECT LEFT TOP WIDTH HEIGHT'"),
-    ("regions", ["box 10 20 0 40"], "no area"),
-    ("regions", ["box 10 20 nan 40"], "no area"),
-    ("regions", ["box 10 20 inf 40"], "no area"),
-    ("detection_map", ["cup"], "detection_map has 'cup': must be 'CLASS=OBJECT'"),
-    ("detection_map", ["=mug"], "must be 'CLASS=OBJECT'"),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("threshold", 1.01, "out of range"),
+        ("threshold", -0.1, "out of range"),
+        ("threshold", float("nan"), "out of range"),
+        ("threshold", "high", "type"),
+        ("detection_slop", 60.0, "out of range"),
+        ("region_source", "somewhere", "region_source is 'somewhere': must be one of auto"),
+        ("regions", ["box 10 20 30"], "regions has 'box 10 20 30': must be 'OBJECT LEFT"),
+        ("regions", ["box 10 20 30 wide"], "must be 'OBJECT LEFT TOP WIDTH HEIGHT'"),
+        ("regions", ["box 10 20 0 40"], "no area"),
+        ("regions", ["box 10 20 nan 40"], "no area"),
+        ("regions", ["box 10 20 inf 40"], "no area"),
+        ("detection_map", ["cup"], "detection_map has 'cup': must be 'CLASS=OBJECT'"),
+        ("detection_map", ["=mug"], "must be 'CLASS=OBJECT'"),
+    ],
+)
 def test_bad_changes_are_refused_with_the_reason(
-        bench: Bench, name: str, value: object, reason: str):
+    bench: Bench, name: str, value: object, reason: str
+):
     before = bench.parameters.settings
     successful, found = bench.set(name, value)
     assert not successful
@@ -138,8 +157,9 @@ def test_parameters_read_at_configure_wait_for_cleanup(bench: Bench):
 
 
 def test_a_set_of_changes_is_all_or_nothing(bench: Bench):
-    result = bench.node.set_parameters_atomically([
-        Parameter("threshold", value=0.9), Parameter("region_source", value="nowhere")])
+    result = bench.node.set_parameters_atomically(
+        [Parameter("threshold", value=0.9), Parameter("region_source", value="nowhere")]
+    )
     assert not result.successful
     assert bench.parameters.settings.threshold == Settings.threshold
     assert bench.node.get_parameter("threshold").value == Settings.threshold

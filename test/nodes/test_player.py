@@ -102,8 +102,10 @@ def context() -> Iterator[rclpy.Context]:
 
 
 def player(context: rclpy.Context, **parameters: object) -> Player:
-    return Player(context=context, parameter_overrides=[
-        Parameter(name, value=value) for name, value in parameters.items()])
+    return Player(
+        context=context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()],
+    )
 
 
 def test_plays_in_real_time_and_loops(context: rclpy.Context, folder: Path):

@@ -1,0 +1,393 @@
+"""Node `canonicalizer`: images in, aligned views and poses of known flat objects out."""
+
+import itertools
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
+
+from stn_ros.geometry.camera import CameraModel
+from stn_ros.geometry.virtual_camera import virtual_camera
+from stn_ros.nodes import detections, messages, process
+from stn_ros.nodes.diagnostics import ERROR, Monitor
+from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
+from stn_ros.nodes.mailbox import Worker
+from stn_ros.nodes.outputs import Outputs, Sighting
+from stn_ros.nodes.parameters import Parameters, Settings
+from stn_ros.nodes.poses import Poses
+from stn_ros.nodes.synchronizer import Synchronizer
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.canonicalizer import (
+    Alignment,
+    Canonicalizer,
+    CanonicalizerSettings,
+    Region,
+)
+from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.tracker import Tracker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+SILENCE = 1.0  # seconds after which an input that does not come is worth a word
+RECENT = 10.0  # seconds; a stamp further from now is of another clock and tells no latency
+
+
+class Frame(NamedTuple):
+    """An image message and when it came, in seconds of a clock that never jumps."""
+
+    msg: Image | CompressedImage
+    arrival: float
+
+
+class CanonicalizerNode(LifecycleNode):
+    """Topics: README. Parameters: `Settings`, config/perception.yaml.
+
+    The executor's thread receives; a worker's decodes, aligns and publishes. Images are received
+    only while the node is active.
+    """
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__("canonicalizer", **arguments)
+        self._monitor = Monitor(self._log)
+        self._objects: dict[str, ObjectModel] = {}
+        self._canonicalizer: Canonicalizer | None = None
+        self._tracker: Tracker | None = None
+        self._outputs: Outputs | None = None
+        self._configuration = Parameters(self, lambda: self._canonicalizer is not None)
+        self._worker: Worker[Frame] = Worker(self._process, self._failed)
+        self._synchronizer: Synchronizer[Detection2DArray] = Synchronizer(
+            self.settings.detection_slop
+        )
+        self._poses = Poses()
+        self._inputs: dict[str, Subscription] = {}
+        self._calibration = Calibration(rectified=False)
+        self._arrivals: dict[str, float] = {}
+        self._detections_come = False
+        self._camera_frame = ""
+        self._newest_stamp = 0
+        self._in_view: set[str] = set()
+        self._active_since = 0.0
+        self._dropped = 0
+        self._refusal = ""
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On a steady clock: diagnostics must go on when a simulated one stands still.
+        self._timer = self.create_timer(
+            self.settings.diagnostics_period,
+            self._report,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        if self.settings.autostart and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    @property
+    def settings(self) -> Settings:
+        """The parameters' values right now."""
+        return self._configuration.settings
+
+    # Life cycle.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and the objects, make the publishers; refuse, naming what is wrong."""
+        settings = self.settings
+        try:
+            objects, canonicalizer = _load(settings)
+            prefix = settings.tf_prefix
+            self._outputs = Outputs(
+                self, objects, self.get_namespace().strip("/") if prefix == "auto" else prefix
+            )
+        except Exception as error:  # rclpy would swallow it
+            self._refusal = f"cannot configure: {error}"
+            self.get_logger().error(self._refusal)
+            self.get_logger().debug(traceback.format_exc())
+            return FAILURE
+        self._refusal = ""
+        self._objects, self._canonicalizer = objects, canonicalizer
+        self.get_logger().info(f"configured for {', '.join(objects)}")
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start afresh: subscribe and work."""
+        self._tracker = Tracker(self._canonicalizer)
+        self._poses.clear()
+        self._synchronizer.clear()
+        self._calibration = Calibration(self.settings.rectified)
+        self._detections_come = False
+        self._arrivals = {}
+        self._newest_stamp = 0
+        self._in_view = set()
+        self._active_since = time.monotonic()
+        self._worker.start()
+        if self.settings.image_transport == "compressed":
+            kind, topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
+        else:
+            kind, topic = Image, "image"
+        self._inputs = {
+            "images": subscribe(self, kind, topic, self._on_image, depth=5),
+            "camera_info": subscribe(self, CameraInfo, "camera_info", self._on_info, depth=5),
+            "detections": subscribe(
+                self, Detection2DArray, "detections", self._on_detections, depth=10
+            ),
+        }
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop receiving and finish the frame in hand."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of network, objects and publishers."""
+        self._stop()
+        if self._outputs is not None:
+            self._outputs.close()
+        self._objects, self._canonicalizer, self._outputs = {}, None, None
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good."""
+        self.on_cleanup(state)
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Fall back to unconfigured."""
+        self.on_cleanup(state)
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        """End the worker before what it publishes on."""
+        self._stop()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        for subscription in self._inputs.values():
+            self.destroy_subscription(subscription)
+        self._inputs = {}
+        self._worker.stop()
+
+    # On the executor's thread.
+
+    def _on_image(self, msg: Image | CompressedImage) -> None:
+        self._arrived("images")
+        self._worker.put(Frame(msg, time.monotonic()))
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._arrived("camera_info")
+        self._calibration.update(msg)
+
+    def _on_detections(self, msg: Detection2DArray) -> None:
+        self._arrived("detections")
+        self._detections_come = True
+        self._synchronizer.put(Time.from_msg(msg.header.stamp).nanoseconds, msg)
+
+    def _arrived(self, name: str) -> None:
+        self._monitor.count(name)
+        self._arrivals[name] = time.monotonic()
+
+    def _log(self, level: bytes, text: str) -> None:
+        # Two lines, because rclpy refuses another severity from the same one.
+        if level == ERROR:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
+
+    def _report(self) -> None:
+        """Publish diagnostics; name what is missing if nothing comes in."""
+        monitor = self._monitor
+        state = self._state_machine.current_state[1]
+        if self._inputs:
+            self._look_for_silence()
+        if self._refusal:
+            monitor.problem("configure", self._refusal, ERROR)
+        dropped, self._dropped = self._worker.dropped - self._dropped, self._worker.dropped
+        monitor.count("dropped", dropped)
+        facts = {"state": state, "objects": ", ".join(self._objects)}
+        if self._canonicalizer is not None:
+            facts["engine"] = OnnxEngine.name
+        if self._outputs is not None and self._outputs.failures:
+            facts["messages refused by DDS"] = str(self._outputs.failures)
+        self._diagnostics.publish(
+            monitor.report(
+                f"{self.get_fully_qualified_name()}: perception",
+                self._camera_frame,
+                state,
+                facts,
+                self.get_clock().now(),
+            )
+        )
+
+    def _look_for_silence(self) -> None:
+        """Name the causes of inputs that should come and do not."""
+        monitor = self._monitor
+        self._detections_come = self.count_publishers(self._inputs["detections"].topic_name) > 0
+        now = time.monotonic()
+        silent = {
+            name: now - self._arrivals.get(name, self._active_since) > SILENCE
+            for name in self._inputs
+        }
+        if silent["images"]:
+            text = why_silent(self, self._inputs["images"])
+            if not silent["detections"]:
+                text += "; detections come, but have no image"
+            monitor.problem("no image", text, ERROR)
+        if silent["camera_info"] and "camera_info" not in self._arrivals:
+            text = why_silent(self, self._inputs["camera_info"])
+            monitor.problem("no camera_info", f"{text}; views go out, poses do not")
+        if silent["detections"] and self.settings.region_source == "detections":
+            monitor.problem("no detections", why_silent(self, self._inputs["detections"]))
+
+    # On the worker's thread.
+
+    def _failed(self, error: Exception) -> None:
+        self._monitor.problem("frame", f"frame lost by {type(error).__name__}: {error}", ERROR)
+        self.get_logger().debug("".join(traceback.format_exception(error)))
+
+    def _process(self, item: Frame) -> None:
+        start = time.monotonic()
+        settings, monitor, msg = self.settings, self._monitor, item.msg
+        stamp = Time.from_msg(msg.header.stamp).nanoseconds
+        self._camera_frame = msg.header.frame_id
+        if stamp < self._newest_stamp:
+            monitor.problem(
+                "clock",
+                "stamps jumped back by "
+                f"{(self._newest_stamp - stamp) * 1e-9:.3f} s: tracking starts afresh",
+            )
+            self._poses.clear()
+            self._in_view = set()
+        self._newest_stamp = stamp
+        try:
+            frame = (
+                messages.decode(msg) if isinstance(msg, CompressedImage) else (messages.to_bgr(msg))
+            )
+        except ValueError as error:
+            monitor.problem("image", f"{self.resolve_topic_name('image')}: {error}", ERROR)
+            return
+        size = frame.shape[1], frame.shape[0]
+        camera = self._camera_for(size)
+        canonicalizer = self._canonicalizer
+        canonicalizer.settings = replace(canonicalizer.settings, threshold=settings.threshold)
+        alignments = self._tracker.update(frame, stamp * 1e-9, self._regions(stamp, size), camera)
+        self._in_view = {one.object_name for one in alignments if one.accepted}
+        sightings = self._sightings(alignments, camera)
+        self._outputs.publish(msg.header, sightings, settings.publish_tf)
+        self._outputs.publish_debug(msg.header, frame, alignments, camera)
+        end = time.monotonic()
+        monitor.count("processed")
+        monitor.duration("processing", end - start)
+        monitor.duration("latency since arrival", end - item.arrival)
+        age = (self.get_clock().now().nanoseconds - stamp) * 1e-9
+        if 0 <= age < RECENT:
+            monitor.duration("latency since stamp", age)
+
+    def _camera_for(self, size: tuple[int, int]) -> CameraModel | None:
+        """The camera of images of this size; None, with the cause told, if there is none."""
+        try:
+            return self._calibration.camera(size)  # its absence is told by _look_for_silence
+        except ValueError as error:
+            topic = self.resolve_topic_name("camera_info")
+            self._monitor.problem("camera_info", f"{topic}: {error}; views go out, poses do not")
+            return None
+
+    def _regions(self, stamp: int, size: tuple[int, int]) -> list[Region] | None:
+        """Where to look in the image of this stamp and size; None if nobody has said (yet).
+
+        Detections are fresh, so they may show another instance of an object in view; a standing
+        region is searched only for what is not in view.
+        """
+        settings, monitor = self.settings, self._monitor
+        source = settings.region_source
+        if source == "auto":
+            detected = self._detections_come
+            source = "detections" if detected else "fixed" if settings.regions else "whole_image"
+        if source == "whole_image":
+            return [Region(name, 0, 0, *size) for name in self._objects.keys() - self._in_view]
+        if source == "fixed":
+            regions = [Region(*entry) for entry in settings.fixed_regions]
+            unknown = {region.object_name for region in regions} - self._objects.keys()
+            if unknown:
+                monitor.problem(
+                    "regions",
+                    f"regions of unknown objects {', '.join(unknown)}: "
+                    f"known are {', '.join(self._objects)}",
+                )
+            wanted = self._objects.keys() - self._in_view
+            return [region for region in regions if region.object_name in wanted]
+        self._synchronizer.slop = settings.detection_slop
+        match = self._synchronizer.take(stamp)
+        if match.item is None:
+            if match.gap is not None:
+                monitor.problem(
+                    "stamps",
+                    f"stamps apart: the nearest detections are {abs(match.gap):.3f} s "
+                    f"{'older' if match.gap > 0 else 'younger'} than the image; see the parameter "
+                    "detection_slop, and whether both come from one clock",
+                )
+            return None
+        monitor.count("detections used")
+        regions, wrong = detections.regions(
+            match.item, self._objects, settings.classes, settings.detection_min_score, size
+        )
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            monitor.problem("detections", f"left out: {wrong[0]}{more}")
+        return regions
+
+    def _sightings(
+        self, alignments: Sequence[Alignment], camera: CameraModel | None
+    ) -> list[Sighting]:
+        """What was found, named and posed; diagnostics hear of all that was looked for."""
+        sightings: list[Sighting] = []
+        for alignment in alignments:
+            name = alignment.object_name
+            state = f"confidence {alignment.confidence:.2f}"
+            if not alignment.accepted:
+                self._monitor.object_state(name, f"{state}, refused")
+                continue
+            taken = {sighting.identity for sighting in sightings} | self._objects.keys() - {name}
+            numbered = (name if i == 1 else f"{name}_{i}" for i in itertools.count(1))
+            identity = next(one for one in numbered if one not in taken)
+            state += ", tracked" if alignment.tracked else ", located"
+            size_m, pose, view_camera = self._objects[name].size_m, None, None
+            if size_m is None:
+                state += ", no pose: its size is unknown"
+            elif camera is not None:
+                pose = self._poses.estimate(identity, alignment, size_m, camera.K)
+                view_camera = virtual_camera(self._objects[name].size, size_m, pose)
+                if self._poses.ambiguous(identity):
+                    self._monitor.count(f"ambiguous poses of {identity}")
+                    state += ", pose ambiguous: two tilts explain it"
+            self._monitor.object_state(identity, state)
+            sightings.append(Sighting(identity, alignment, size_m, pose, view_camera))
+        return sightings
+
+
+def _load(settings: Settings) -> tuple[dict[str, ObjectModel], Canonicalizer]:
+    """The objects by name and the canonicalizer for them; ValueError or OSError name the cause."""
+    objects: dict[str, ObjectModel] = {}
+    for entry in settings.objects:
+        model = ObjectModel.load(find_object(entry))
+        if model.name in objects:
+            raise ValueError(f"objects has two of the name '{model.name}'")
+        objects[model.name] = model
+    if not objects:
+        raise ValueError("the parameter objects is empty: name at least one object")
+    bundle = NetworkBundle.load(settings.model or None)
+    return objects, Canonicalizer(
+        bundle, list(objects.values()), CanonicalizerSettings(threshold=settings.threshold)
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node as a process; returns its exit status."""
+    return process.run(CanonicalizerNode, args)
