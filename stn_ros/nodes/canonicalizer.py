@@ -12,7 +12,6 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
@@ -58,6 +57,9 @@ class CanonicalizerNode(LifecycleNode):
     """
 
     def __init__(self, **arguments: object) -> None:
+        # First what destroy_node needs: a node whose parameters are refused is destroyed, too.
+        self._inputs: dict[str, Subscription] = {}
+        self._worker: Worker[Frame] = Worker(self._process, self._failed)
         super().__init__("canonicalizer", **arguments)
         self._monitor = Monitor(self._log)
         self._objects: dict[str, ObjectModel] = {}
@@ -65,12 +67,10 @@ class CanonicalizerNode(LifecycleNode):
         self._tracker: Tracker | None = None
         self._outputs: Outputs | None = None
         self._configuration = Parameters(self, lambda: self._canonicalizer is not None)
-        self._worker: Worker[Frame] = Worker(self._process, self._failed)
         self._synchronizer: Synchronizer[Detection2DArray] = Synchronizer(
             self.settings.detection_slop
         )
         self._poses = Poses()
-        self._inputs: dict[str, Subscription] = {}
         self._calibration = Calibration(rectified=False)
         self._arrivals: dict[str, float] = {}
         self._detections_come = False
@@ -122,7 +122,6 @@ class CanonicalizerNode(LifecycleNode):
         self._poses.clear()
         self._synchronizer.clear()
         self._calibration = Calibration(self.settings.rectified)
-        self._detections_come = False
         self._arrivals = {}
         self._newest_stamp = 0
         self._in_view = set()
@@ -139,6 +138,7 @@ class CanonicalizerNode(LifecycleNode):
                 self, Detection2DArray, "detections", self._on_detections, depth=10
             ),
         }
+        self._look_for_detector()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -188,7 +188,7 @@ class CanonicalizerNode(LifecycleNode):
     def _on_detections(self, msg: Detection2DArray) -> None:
         self._arrived("detections")
         self._detections_come = True
-        self._synchronizer.put(Time.from_msg(msg.header.stamp).nanoseconds, msg)
+        self._synchronizer.put(messages.nanoseconds(msg.header.stamp), msg)
 
     def _arrived(self, name: str) -> None:
         self._monitor.count(name)
@@ -229,7 +229,7 @@ class CanonicalizerNode(LifecycleNode):
     def _look_for_silence(self) -> None:
         """Name the causes of inputs that should come and do not."""
         monitor = self._monitor
-        self._detections_come = self.count_publishers(self._inputs["detections"].topic_name) > 0
+        self._look_for_detector()
         now = time.monotonic()
         silent = {
             name: now - self._arrivals.get(name, self._active_since) > SILENCE
@@ -246,6 +246,9 @@ class CanonicalizerNode(LifecycleNode):
         if silent["detections"] and self.settings.region_source == "detections":
             monitor.problem("no detections", why_silent(self, self._inputs["detections"]))
 
+    def _look_for_detector(self) -> None:
+        self._detections_come = self.count_publishers(self._inputs["detections"].topic_name) > 0
+
     # On the worker's thread.
 
     def _failed(self, error: Exception) -> None:
@@ -255,7 +258,7 @@ class CanonicalizerNode(LifecycleNode):
     def _process(self, item: Frame) -> None:
         start = time.monotonic()
         settings, monitor, msg = self.settings, self._monitor, item.msg
-        stamp = Time.from_msg(msg.header.stamp).nanoseconds
+        stamp = messages.nanoseconds(msg.header.stamp)
         self._camera_frame = msg.header.frame_id
         if stamp < self._newest_stamp:
             monitor.problem(
@@ -267,9 +270,8 @@ class CanonicalizerNode(LifecycleNode):
             self._in_view = set()
         self._newest_stamp = stamp
         try:
-            frame = (
-                messages.decode(msg) if isinstance(msg, CompressedImage) else (messages.to_bgr(msg))
-            )
+            compressed = isinstance(msg, CompressedImage)
+            frame = messages.decode(msg) if compressed else messages.to_bgr(msg)
         except ValueError as error:
             monitor.problem("image", f"{self.resolve_topic_name('image')}: {error}", ERROR)
             return
@@ -311,7 +313,9 @@ class CanonicalizerNode(LifecycleNode):
             detected = self._detections_come
             source = "detections" if detected else "fixed" if settings.regions else "whole_image"
         if source == "whole_image":
-            return [Region(name, 0, 0, *size) for name in self._objects.keys() - self._in_view]
+            return [
+                Region(name, 0, 0, *size) for name in self._objects if name not in self._in_view
+            ]
         if source == "fixed":
             regions = [Region(*entry) for entry in settings.fixed_regions]
             unknown = {region.object_name for region in regions} - self._objects.keys()
@@ -384,7 +388,9 @@ def _load(settings: Settings) -> tuple[dict[str, ObjectModel], Canonicalizer]:
         raise ValueError("the parameter objects is empty: name at least one object")
     bundle = NetworkBundle.load(settings.model or None)
     return objects, Canonicalizer(
-        bundle, list(objects.values()), CanonicalizerSettings(threshold=settings.threshold)
+        bundle,
+        list(objects.values()),
+        CanonicalizerSettings(threshold=settings.threshold, threads=settings.threads),
     )
 
 

@@ -53,7 +53,7 @@ def why_silent(node: Node, subscription: Subscription) -> str:
         )
     return (
         f"nothing on '{topic}' although it has a publisher: it is paused, or its messages are "
-        "too large for the shared memory of DDS; see docs, 'Large images'"
+        "too large for the shared memory of DDS; see README, 'Large images'"
     )
 
 

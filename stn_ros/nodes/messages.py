@@ -1,4 +1,4 @@
-"""Pictures and calibrations: sensor_msgs to numpy and back.
+"""Pictures, calibrations and stamps: sensor_msgs to plain values and back.
 
 A message's pixels are read where they lie (a strided view, no copy) and converted by OpenCV only
 if they are not BGR already. Whatever a message promises and does not keep is a ValueError that
@@ -11,6 +11,7 @@ import sys
 
 import cv2
 import numpy as np
+from builtin_interfaces.msg import Time as Stamp
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -67,6 +68,11 @@ def _layout(encoding: str) -> tuple[np.dtype, int]:
         f"image encoding '{encoding}' is unknown: known are {', '.join(sorted(_COLOUR))} "
         "and OpenCV types such as 32FC1"
     )
+
+
+def nanoseconds(stamp: Stamp) -> int:
+    """A stamp in nanoseconds; unlike rclpy's Time, any stamp a message can hold."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def image_view(msg: Image) -> np.ndarray:

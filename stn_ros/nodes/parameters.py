@@ -5,11 +5,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
+    IntegerRange,
     ParameterDescriptor,
     SetParametersResult,
 )
@@ -45,6 +46,9 @@ class Settings:
         (), "Objects to look for: names (taught here, or shipped samples) or object folders."
     )
     model: str = _parameter("", "Folder of the network; empty for the shipped one.")
+    threads: int = _parameter(
+        1, "Threads the network runs on; 0 lets the engine choose.", span=(0, 64)
+    )
     image_transport: str = _parameter(
         "raw",
         "How images come: 'raw' on <image>, 'compressed' on <image>/compressed.",
@@ -76,7 +80,7 @@ class Settings:
         0.0, "Detections scored lower are not looked at.", live=True, span=(0.0, 1.0)
     )
     detection_slop: float = _parameter(
-        0.1,
+        0.2,
         "Longest time in seconds by which an image may be younger than the detections used "
         "on it, where those of its own stamp are missing.",
         live=True,
@@ -159,7 +163,7 @@ class Parameters:
         self.settings = Settings()
         for entry in fields(Settings):
             default = [""] if entry.default == () else entry.default
-            node.declare_parameter(entry.name, default, _descriptor(entry.metadata))
+            node.declare_parameter(entry.name, default, _descriptor(entry))
         self.settings = self._changed(node.get_parameters([e.name for e in fields(Settings)]))
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -194,11 +198,15 @@ class Parameters:
         return SetParametersResult(successful=True)
 
 
-def _descriptor(metadata: Any) -> ParameterDescriptor:  # noqa: ANN401
+def _descriptor(entry: Field) -> ParameterDescriptor:
+    metadata = entry.metadata
     descriptor = ParameterDescriptor(description=metadata["description"])
     if metadata["span"]:
         low, high = metadata["span"]
-        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        if isinstance(entry.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        else:
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
     constraints = []
     if metadata["choices"]:
         constraints.append(f"one of {', '.join(metadata['choices'])}")

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from stn_ros.nodes.parameters import Parameters, Settings
+from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 
 pytestmark = pytest.mark.ros
 CONFIG = Path(__file__).parents[2] / "config" / "perception.yaml"
@@ -56,9 +57,14 @@ def test_every_parameter_is_described_with_its_range(bench: Bench):
         descriptor = bench.node.describe_parameter(entry.name)
         assert len(descriptor.description) > 20
         assert bool(descriptor.floating_point_range) == isinstance(entry.default, float)
+        assert bool(descriptor.integer_range) == (type(entry.default) is int)
     assert (
         "raw, compressed" in bench.node.describe_parameter("image_transport").additional_constraints
     )
+
+
+def test_the_threshold_is_the_canonicalizers_own():
+    assert Settings().threshold == CanonicalizerSettings().threshold
 
 
 def test_the_configuration_file_lists_every_parameter_with_its_default():
