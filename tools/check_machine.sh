@@ -17,7 +17,7 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10};
 done
 
 if [[ -z "$python" ]]; then
-  found=$("${PYTHON:-python3}" --version 2>&1 | head -n 1)
+  found=$("${PYTHON:-python3}" --version 2> /dev/null)
   missing+=("Python 3.10, 3.11, 3.12 or 3.13 (found: ${found:-none}).
      Install one (Debian, Ubuntu: sudo apt install python3 python3-venv python3-dev)
      or name one: make setup PYTHON=/path/to/python3.12")
@@ -32,11 +32,11 @@ else
      Debian, Ubuntu: sudo apt install python$version-dev")
 fi
 
-# CMake asks for these by the same names.
-for compiler in "${CC:-cc}" "${CXX:-c++}"; do
-  command -v "$compiler" > /dev/null || missing+=(
-    "a C and C++ compiler ('$compiler' is not on the PATH).
+for compiler in "${CC:-cc}" "${CXX:-c++}"; do  # the names CMake looks for
+  command -v "$compiler" > /dev/null && continue
+  missing+=("a C and C++ compiler ('$compiler' is not on the PATH).
      Debian, Ubuntu: sudo apt install build-essential")
+  break
 done
 
 free_mib=$(df --output=avail -m . | tail -n 1)

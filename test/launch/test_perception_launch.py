@@ -109,7 +109,7 @@ def launched(tmp_path: Path, *arguments: str):
         yield graph
     finally:
         graph.close()
-        os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(timeout=15.0)
         finally:
