@@ -1283,8 +1283,7 @@ def _stained_glass(c: Canvas) -> None:
         c.polygon(facet, light)
     for facet in facets:
         c.line(np.vstack([facet, facet[:1]]), (20, 20, 20), u * 0.016)
-    field = smooth_noise(rng, c.width, c.height, 12)
-    c.image[:] = cv2.multiply(c.image, cv2.merge([0.75 + 0.35 * field] * 3), dtype=cv2.CV_8U)
+    _darken(c, 0.3 * smooth_noise(rng, c.width, c.height, 12))
 
 
 def _transit_map(c: Canvas) -> None:
@@ -1409,7 +1408,8 @@ def draw(
     """Draw one face.
 
     Args:
-        seed: non-negative; the same seed, size, style and split give the same picture.
+        seed: non-negative; the same seed, size, style and split give the same picture (OpenCV 5
+            has other fonts than OpenCV 4).
         size: (width, height) in pixels, 16 or more each.
         style: a name in `STYLES`; None picks one of the split's own styles.
         split: "train" or "held_out". With split "held_out" any style may be asked for: its
@@ -1462,9 +1462,13 @@ def _wear(c: Canvas) -> None:
     """Paper grain and slightly uneven ink, as on most real print."""
     if c.rng.random() < 0.5:
         shade = smooth_noise(c.rng, c.width, c.height, c.rng.uniform(1, 4))
-        strength = c.rng.uniform(0.03, 0.18)
-        gain = 1 - strength * shade
-        c.image[:] = cv2.multiply(c.image, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
+        _darken(c, c.rng.uniform(0.03, 0.18) * shade)
+
+
+def _darken(c: Canvas, loss: np.ndarray) -> None:
+    """Take the share `loss` (h, w) in 0..1 off the picture's brightness."""
+    kept = cv2.convertScaleAbs(1 - loss, alpha=255)
+    cv2.multiply(c.image, cv2.merge([kept] * 3), c.image, 1 / 255)
 
 
 def face_size(rng: np.random.Generator, long_side: int) -> tuple[int, int]:

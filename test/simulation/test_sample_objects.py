@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from stn_ros.simulation import sample_objects
 from stn_ros.simulation.sample_objects import SAMPLES, SEEDS, sample_object
 
 
+@pytest.mark.skipif(cv2.__version__ >= "5", reason="drawn by OpenCV 4: OpenCV 5 has other fonts")
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_shipped_folder_is_what_the_command_draws(name: str):
     shipped = ObjectModel.load(models_folder() / "objects" / name)

@@ -59,7 +59,7 @@ def test_the_picture_lies_where_the_truth_says():
         view = cv2.warpPerspective(frame, truth.homography, (256, 162), None, flags)
         view = cv2.cvtColor(view, cv2.COLOR_BGR2GRAY).astype(np.float32)[inner, inner]
         (dx, dy, gain, _), residual, *_ = np.linalg.lstsq(system, view.ravel(), rcond=None)
-        assert np.hypot(dx, dy) / gain < 0.06
+        assert np.hypot(dx, dy) / gain < 0.1
         assert gain > 0.5
         assert np.sqrt(residual[0] / view.size) < 2
 
