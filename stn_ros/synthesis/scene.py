@@ -1,0 +1,518 @@
+"""Views of one flat face before a camera, rendered with exact truth.
+
+A pinhole camera looks at a face at any roll, tilt and distance; clutter, the body behind the face,
+occluders, light, specular streaks, blur, noise and compression come on top. Colours are plain
+8-bit; nothing here is photometrically exact, the geometry is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+
+import cv2
+import numpy as np
+
+from stn_ros.geometry.homography import apply, face_corners
+
+Range = tuple[float, float]
+Backdrop = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+"""(rng, (width, height)) -> BGR picture of that size."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What may happen in a view; a pair is the range a value is drawn from.
+
+    Attributes:
+        tilt: angle between the face's normal and the line of sight to its centre, degrees.
+        long_side: length of the face's longer side were it seen square-on, pixels, log-uniform.
+        blur: Gaussian sigma, pixels.
+        motion_blur: greatest length of a linear motion blur in place of it, pixels.
+        motion_share: share of the blurred views that get motion blur.
+        noise: sigma, grey levels.
+        occluded: share of the face covered by occluders.
+        occluded_share: share of the views that have occluders at all.
+        cut_share: share of the views where the face may leave the frame (at most 40 % of it).
+        harsh_light: share of the views with strong gradients, streaks, shadows and colour casts.
+        compressed: share of the views that went through JPEG.
+        body_share: share of the views where the face is the front of a thick body.
+        clutter: greatest number of other pictures lying around.
+    """
+
+    tilt: Range = (0.0, 60.0)
+    long_side: Range = (45.0, 300.0)
+    blur: Range = (0.0, 2.5)
+    motion_blur: float = 9.0
+    motion_share: float = 0.15
+    noise: Range = (0.0, 8.0)
+    occluded: Range = (0.03, 0.45)
+    occluded_share: float = 0.45
+    cut_share: float = 0.15
+    harsh_light: float = 0.5
+    compressed: float = 0.15
+    body_share: float = 0.25
+    clutter: int = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """A rendered view.
+
+    Attributes:
+        frame: (H, W, 3) uint8 BGR, the whole camera frame, or the part of it near the face.
+        homography: 3x3, canonical pixels (of the face picture) -> frame pixels.
+        size: (width, height) of the face picture.
+        box: (left, top, width, height), the face's outline clipped to the frame, frame pixels.
+        visible: share of the face that is neither occluded nor out of the frame.
+        tilt: degrees. long_side: pixels, see `Conditions`. blur: sigma or length in pixels.
+    """
+
+    frame: np.ndarray
+    homography: np.ndarray
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    visible: float
+    tilt: float
+    long_side: float
+    blur: float
+
+
+def face_homography(
+    size: tuple[int, int],
+    centre: tuple[float, float],
+    long_side: float,
+    roll: float,
+    tilt: float,
+    azimuth: float,
+    focal: float,
+    principal: tuple[float, float],
+) -> np.ndarray:
+    """Homography of a face held before a pinhole camera.
+
+    Args:
+        size: (width, height) of the face picture. centre: where the face's centre is seen, pixels.
+        long_side: see `Conditions`. roll, tilt, azimuth: radians; the face is turned by `roll`
+            about its normal, then tilted by `tilt` about an axis at `azimuth` in the plane that
+            is square to the line of sight. focal: pixels. principal: principal point, pixels.
+
+    Returns:
+        3x3, canonical pixels -> camera pixels, h33 = 1.
+    """
+    w, h = size
+    to_plane = np.array([[1.0, 0, -(w - 1) / 2], [0, 1.0, -(h - 1) / 2], [0, 0, 1]])
+    to_plane[:2] /= max(w, h)
+    ray = np.array([(centre[0] - principal[0]) / focal, (centre[1] - principal[1]) / focal, 1.0])
+    depth = focal / long_side
+    axis = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
+    tilting = cv2.Rodrigues(axis * tilt)[0]
+    rolling = cv2.Rodrigues(np.array([0, 0, roll]))[0]
+    sight = ray / np.linalg.norm(ray)
+    cross = np.cross([0.0, 0.0, 1.0], sight)
+    angle = math.asin(min(1.0, float(np.linalg.norm(cross))))
+    facing = cv2.Rodrigues(cross / max(np.linalg.norm(cross), 1e-12) * angle)[0]
+    rotation = facing @ tilting @ rolling
+    camera = np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1.0]])
+    extrinsic = np.column_stack([rotation[:, 0], rotation[:, 1], ray * depth])
+    homography = camera @ extrinsic @ to_plane
+    return homography / homography[2, 2]
+
+
+def render_view(
+    rng: np.random.Generator,
+    face: np.ndarray,
+    backdrop: Backdrop,
+    conditions: Conditions,
+    frame_size: tuple[int, int] = (640, 480),
+    near_only: bool = False,
+) -> View:
+    """Render one view of `face`, drawn at random within `conditions`.
+
+    Args:
+        rng: all randomness comes from here. face: (h, w, 3) uint8 BGR.
+        backdrop: makes backgrounds, clutter and occluders. frame_size: of the camera.
+        near_only: render only the part of the frame near the face (for training: faster).
+    """
+    h, w = face.shape[:2]
+    size = (w, h)
+    tilt, long_side = rng.uniform(*conditions.tilt), _log_uniform(rng, conditions.long_side)
+    homography = _placed(rng, size, tilt, long_side, frame_size, conditions)
+    corners = apply(homography, face_corners(size))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    window = (0, 0, *frame_size)
+    if near_only:
+        reach = 0.6 * (high - low).max() + 4
+        window = (
+            max(0, int(low[0] - reach)),
+            max(0, int(low[1] - reach)),
+            min(frame_size[0], int(high[0] + reach)),
+            min(frame_size[1], int(high[1] + reach)),
+        )
+    shift = np.array([[1.0, 0, -window[0]], [0, 1.0, -window[1]], [0, 0, 1.0]])
+    homography = shift @ homography
+    extent = (window[2] - window[0], window[3] - window[1])
+
+    frame = np.ascontiguousarray(backdrop(rng, extent))
+    for _ in range(rng.integers(0, conditions.clutter + 1)):
+        _lay_clutter(rng, frame, backdrop, long_side)
+    if rng.random() < conditions.body_share:
+        _draw_body(rng, frame, face, homography)
+    paste_face(frame, face, homography)
+    covered = np.zeros((32, 32), np.uint8)
+    if rng.random() < conditions.occluded_share:
+        covered = _occlude(rng, frame, homography, size, backdrop, conditions.occluded)
+    _light(rng, frame, homography, size, rng.random() < conditions.harsh_light)
+    frame, blur = _blurred(rng, frame, conditions)
+    frame = _noisy(rng, frame, rng.uniform(*conditions.noise))
+    if rng.random() < conditions.compressed:
+        quality = int(rng.integers(40, 95))
+        frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+
+    low = np.maximum(apply(homography, face_corners(size)).min(axis=0), -0.5)
+    high = np.minimum(apply(homography, face_corners(size)).max(axis=0), np.array(extent) - 0.5)
+    return View(
+        frame=frame,
+        homography=homography,
+        size=size,
+        box=(low[0], low[1], high[0] - low[0], high[1] - low[1]),
+        visible=_visible_share(homography, size, covered, extent),
+        tilt=tilt,
+        long_side=long_side,
+        blur=blur,
+    )
+
+
+def paste_face(frame: np.ndarray, face: np.ndarray, homography: np.ndarray) -> None:
+    """Draw `face` into `frame` in place through `homography`, smoothed to the frame's sampling."""
+    h, w = face.shape[:2]
+    corners = apply(homography, face_corners((w, h)))
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(
+        np.ceil(corners.max(axis=0)).astype(int) + 2, [frame.shape[1], frame.shape[0]]
+    )
+    if right <= left or bottom <= top:
+        return
+    sides = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
+    seen = max(min(sides[1], sides[3]), min(sides[0], sides[2]), 1.0)
+    level, shrink = face, 1.0
+    while max(level.shape[:2]) / seen > 2.0:
+        level = cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        shrink *= 2
+    level = cv2.cvtColor(level, cv2.COLOR_BGR2BGRA)
+    unshrink = np.array([[w / level.shape[1], 0, 0], [0, h / level.shape[0], 0], [0, 0, 1.0]])
+    unshrink[0, 2], unshrink[1, 2] = (unshrink[0, 0] - 1) / 2, (unshrink[1, 1] - 1) / 2
+    over = 2 if (right - left) * (bottom - top) < 200 * 200 else 1
+    to_roi = np.array(
+        [
+            [over, 0, -left * over + (over - 1) / 2],
+            [0, over, -top * over + (over - 1) / 2],
+            [0, 0, 1.0],
+        ]
+    )
+    patch = cv2.warpPerspective(
+        level,
+        to_roi @ homography @ unshrink,
+        ((right - left) * over, (bottom - top) * over),
+        flags=cv2.INTER_LINEAR,
+    )
+    if over > 1:
+        patch = cv2.resize(patch, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    _blend(frame[top:bottom, left:right], patch[..., :3], patch[..., 3], premultiplied=True)
+
+
+def _blend(
+    region: np.ndarray, colour: np.ndarray, alpha: np.ndarray, premultiplied: bool = False
+) -> None:
+    """Region <- colour over region, in place, uint8."""
+    alpha3 = cv2.merge([alpha, alpha, alpha])
+    if not premultiplied:
+        colour = cv2.multiply(colour, alpha3, scale=1 / 255)
+    kept = cv2.multiply(region, cv2.bitwise_not(alpha3), scale=1 / 255)
+    cv2.add(kept, colour, dst=kept)
+    region[:] = kept
+
+
+def _log_uniform(rng: np.random.Generator, bounds: Range) -> float:
+    return float(math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1]))))
+
+
+def _placed(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    tilt: float,
+    long_side: float,
+    frame_size: tuple[int, int],
+    conditions: Conditions,
+) -> np.ndarray:
+    """A random homography with the face in the frame, or partly out of it where that may be."""
+    width, height = frame_size
+    may_leave = rng.random() < conditions.cut_share
+    for attempt in range(30):
+        # A face too large for the frame at any place is moved away from the camera.
+        length = long_side * (1.0 if attempt < 10 else 0.97 ** (attempt - 9))
+        homography = face_homography(
+            size,
+            (rng.uniform(0.08, 0.92) * width, rng.uniform(0.08, 0.92) * height),
+            length,
+            rng.uniform(-math.pi, math.pi),
+            math.radians(tilt),
+            rng.uniform(-math.pi, math.pi),
+            width * rng.uniform(0.7, 1.8),
+            ((width - 1) / 2, (height - 1) / 2),
+        )
+        corners = apply(homography, face_corners(size))
+        inside = (corners > -0.5) & (corners < np.array(frame_size) - 0.5)
+        if inside.all() or (
+            may_leave
+            and _visible_share(homography, size, np.zeros((32, 32), np.uint8), frame_size) > 0.6
+        ):
+            break
+    return homography
+
+
+def _visible_share(
+    homography: np.ndarray, size: tuple[int, int], covered: np.ndarray, extent: tuple[int, int]
+) -> float:
+    """Share of the face inside the frame and not covered; `covered` is a mask over the face."""
+    rows, columns = covered.shape
+    xs, ys = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    points = np.column_stack([xs.ravel() * size[0] - 0.5, ys.ravel() * size[1] - 0.5])
+    seen = apply(homography, points)
+    inside = ((seen > -0.5) & (seen < np.array(extent) - 0.5)).all(axis=1)
+    return float((inside & (covered.ravel() == 0)).mean())
+
+
+def _lay_clutter(
+    rng: np.random.Generator, frame: np.ndarray, backdrop: Backdrop, long_side: float
+) -> None:
+    """Another picture lying about, anywhere."""
+    extent = rng.uniform(0.4, 1.3, 2) * long_side
+    side = (max(8, int(extent[0] / 2)), max(8, int(extent[1] / 2)))
+    picture = backdrop(rng, side)
+    homography = face_homography(
+        side,
+        (rng.uniform(0, frame.shape[1]), rng.uniform(0, frame.shape[0])),
+        max(extent),
+        rng.uniform(-math.pi, math.pi),
+        rng.uniform(0, 1.0),
+        rng.uniform(-math.pi, math.pi),
+        600.0,
+        ((frame.shape[1] - 1) / 2, (frame.shape[0] - 1) / 2),
+    )
+    paste_face(frame, picture, homography)
+
+
+def _draw_body(
+    rng: np.random.Generator, frame: np.ndarray, face: np.ndarray, homography: np.ndarray
+) -> None:
+    """The sides of a box whose front is the face: the hull of the face and its shifted copy."""
+    corners = apply(homography, face_corners((face.shape[1], face.shape[0])))
+    reach = np.linalg.norm(corners[0] - corners[2]) * rng.uniform(0.05, 0.35)
+    direction = rng.uniform(-math.pi, math.pi)
+    behind = corners + reach * np.array([math.cos(direction), math.sin(direction)])
+    colour = np.array(cv2.mean(face)[:3]) * rng.uniform(0.3, 1.1) + rng.uniform(-20, 20, 3)
+    for first in range(4):
+        second = (first + 1) % 4
+        quad = np.array([corners[first], corners[second], behind[second], behind[first]])
+        shade = np.clip(colour * rng.uniform(0.6, 1.2), 0, 255)
+        cv2.fillConvexPoly(
+            frame,
+            cv2.convexHull((quad * 16).astype(np.int32)),
+            shade.tolist(),
+            cv2.LINE_AA,
+            shift=4,
+        )
+
+
+def _occluder_outline(rng: np.random.Generator, kind: int) -> list[np.ndarray]:
+    """Closed outlines in face units, the face spanning [0, 1] x [0, 1]."""
+    if kind == 0:
+        angle, push = rng.uniform(-math.pi, math.pi), rng.uniform(0.1, 0.5)
+        normal = np.array([math.cos(angle), math.sin(angle)])
+        along = np.array([-normal[1], normal[0]])
+        start = 0.5 + normal * push
+        return [
+            np.array(
+                [
+                    start - 2 * along,
+                    start + 2 * along,
+                    start + 2 * along + 2 * normal,
+                    start - 2 * along + 2 * normal,
+                ]
+            )
+        ]
+    if kind == 1:
+        angles = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+        wobble = 1 + 0.25 * np.sin(angles * rng.integers(2, 5) + rng.uniform(0, 6))
+        radii = rng.uniform(0.08, 0.4, 2)
+        return [
+            rng.uniform(0, 1, 2)
+            + np.column_stack([np.cos(angles), np.sin(angles)]) * radii * wobble[:, None]
+        ]
+    if kind == 2:
+        centre, half, angle = rng.uniform(0, 1, 2), rng.uniform(0.06, 0.35, 2), rng.uniform(0, 3.2)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        return [centre + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ turn.T]
+    angle = rng.uniform(-math.pi, math.pi)
+    inward = -np.array([math.cos(angle), math.sin(angle)])
+    across = np.array([-inward[1], inward[0]])
+    width = rng.uniform(0.06, 0.13)
+    fingers = []
+    for index in range(rng.integers(1, 5)):
+        base = 0.5 - inward * 0.9 + across * (index - 1.5) * width * 1.25
+        length = rng.uniform(0.5, 1.0)
+        arc = np.linspace(-math.pi / 2, math.pi / 2, 7)
+        tip = base + inward * length
+        round_tip = tip + width / 2 * (
+            np.outer(np.cos(arc), inward) + np.outer(np.sin(arc), across)
+        )
+        fingers.append(np.vstack([base - across * width / 2, round_tip, base + across * width / 2]))
+    return fingers
+
+
+def _occlude(
+    rng: np.random.Generator,
+    frame: np.ndarray,
+    homography: np.ndarray,
+    size: tuple[int, int],
+    backdrop: Backdrop,
+    share: Range,
+) -> np.ndarray:
+    """Cover a share of the face in place; returns the covered mask, 32 x 32 over the face."""
+    outlines: list[np.ndarray] = []
+    mask = np.zeros((32, 32), np.uint8)
+    for _ in range(25):
+        outlines = _occluder_outline(rng, int(rng.integers(0, 4)))
+        mask = np.zeros((32, 32), np.uint8)
+        for outline in outlines:
+            cv2.fillPoly(mask, [np.round(outline * 32 - 0.5).astype(np.int32)], 1)
+        if share[0] <= mask.mean() <= share[1]:
+            break
+    else:
+        return np.zeros((32, 32), np.uint8)
+    stencil = np.zeros(frame.shape[:2], np.uint8)
+    for outline in outlines:
+        seen = _clipped_polygon(homography, outline * np.array(size) - 0.5)
+        cv2.fillPoly(stencil, [np.round(seen * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
+    left, top, width, height = cv2.boundingRect(stencil)
+    if width == 0:
+        return mask
+    region = frame[top : top + height, left : left + width]
+    if rng.random() < 0.5:
+        colour = np.empty_like(region)
+        colour[:] = rng.uniform(0, 255, 3)
+        colour = cv2.add(
+            colour, cv2.resize(rng.integers(0, 50, (4, 4, 3), dtype=np.uint8), (width, height))
+        )
+    else:
+        colour = backdrop(rng, (width, height))
+    _blend(region, colour, stencil[top : top + height, left : left + width])
+    return mask
+
+
+def _clipped_polygon(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points through a homography, kept before the camera and within drawing range."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    return np.clip(mapped[:, :2] / np.maximum(mapped[:, 2:], 0.05), -2000, 4000)
+
+
+def _light(
+    rng: np.random.Generator,
+    frame: np.ndarray,
+    homography: np.ndarray,
+    size: tuple[int, int],
+    harsh: bool,
+) -> None:
+    """Gain, gradients, shadows, colour casts and specular streaks, in place."""
+    height, width = frame.shape[:2]
+    spread = 0.35 if harsh else 0.1
+    coarse = (
+        128
+        * rng.uniform(0.55 if harsh else 0.8, 1.15)
+        * (1 + spread * rng.uniform(-1, 1, (rng.integers(2, 4), rng.integers(2, 4), 1)))
+    )
+    cast = 1 + (0.15 if harsh else 0.04) * rng.uniform(-1, 1, 3)
+    grid = np.clip(coarse * cast, 0, 255).astype(np.uint8)
+    light = cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
+    if harsh and rng.random() < 0.3:
+        edge = _occluder_outline(rng, int(rng.integers(0, 3)))[0]
+        seen = _clipped_polygon(homography, edge * np.array(size) - 0.5)
+        shadow = np.full((height, width), 255, np.uint8)
+        cv2.fillPoly(shadow, [np.round(seen).astype(np.int32)], int(rng.integers(110, 210)))
+        soft = cv2.blur(shadow, (int(rng.integers(3, 13)),) * 2)
+        light = cv2.multiply(light, cv2.merge([soft] * 3), scale=1 / 255)
+    cv2.multiply(frame, light, dst=frame, scale=1 / 128)
+    if harsh and rng.random() < 0.4:
+        glare = np.zeros((64, 64), np.uint8)
+        centre = rng.uniform(0, 64, 2)
+        axes = (rng.uniform(2, 30), rng.uniform(1, 6))
+        cv2.ellipse(
+            glare,
+            (tuple(centre), (2 * axes[0], 2 * axes[1]), rng.uniform(0, 180)),
+            int(rng.integers(60, 256)),
+            -1,
+        )
+        glare = cv2.GaussianBlur(glare, (0, 0), rng.uniform(1.5, 4))
+        corners = apply(homography, face_corners(size))
+        to_frame = cv2.getPerspectiveTransform(
+            np.array([[0, 0], [64, 0], [64, 64], [0, 64]], np.float32), corners.astype(np.float32)
+        )
+        wide = cv2.warpPerspective(glare, to_frame, (width, height))
+        cv2.add(frame, cv2.merge([wide] * 3), dst=frame)
+
+
+def _blurred(
+    rng: np.random.Generator, frame: np.ndarray, conditions: Conditions
+) -> tuple[np.ndarray, float]:
+    if rng.random() < conditions.motion_share:
+        length = rng.uniform(2, max(2.1, conditions.motion_blur))
+        side = int(length) // 2 * 2 + 3
+        kernel = np.zeros((side, side), np.float32)
+        angle, middle = rng.uniform(0, math.pi), side // 2
+        reach = np.array([math.cos(angle), math.sin(angle)]) * length / 2
+        ends = [tuple(round((middle + sign * r) * 16) for r in reach) for sign in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, shift=4)
+        return cv2.filter2D(frame, -1, kernel / kernel.sum()), length
+    sigma = rng.uniform(*conditions.blur)
+    if sigma < 0.3:
+        return frame, sigma
+    return cv2.GaussianBlur(frame, (0, 0), sigma), sigma
+
+
+@cache
+def _noise_bank() -> np.ndarray:
+    """Unit Gaussian noise to cut pieces from: drawing fresh noise would cost more than all else."""
+    return np.random.default_rng(20260101).normal(size=(1200, 1200, 3)).astype(np.float32)
+
+
+def _noisy(rng: np.random.Generator, frame: np.ndarray, sigma: float) -> np.ndarray:
+    if sigma < 0.3:
+        return frame
+    bank = _noise_bank()
+    height, width = frame.shape[:2]
+    top = int(rng.integers(0, max(1, bank.shape[0] - height)))
+    left = int(rng.integers(0, max(1, bank.shape[1] - width)))
+    piece = cv2.multiply(bank[top : top + height, left : left + width], sigma)
+    return cv2.add(frame, piece, dtype=cv2.CV_8U)
+
+
+SHARP = Conditions(
+    tilt=(0, 45),
+    long_side=(150, 250),
+    blur=(0, 0.6),
+    motion_share=0.0,
+    noise=(0, 4),
+    occluded_share=0.0,
+    cut_share=0.0,
+    harsh_light=0.3,
+)
+"""The plain held-out condition; the others differ from it in one thing each."""
+HELD_OUT_CONDITIONS = {
+    "sharp": SHARP,
+    "blurred": replace(SHARP, blur=(1.5, 2.5)),
+    "small": replace(SHARP, long_side=(60, 100)),
+    "occluded": replace(SHARP, occluded_share=1.0, occluded=(0.09, 0.25)),
+    "tilted": replace(SHARP, tilt=(45, 60)),
+}
