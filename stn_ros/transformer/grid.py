@@ -1,0 +1,41 @@
+"""Grid generator: where each output pixel looks (Jaderberg et al. 2015, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def target_grid(height: int, width: int, like: Tensor) -> Tensor:
+    """(height, width, 2) normalised (x, y) of the output's pixel centres, edges at +-1.
+
+    `align_corners=False`: the centre of pixel i of n lies at (2 i + 1) / n - 1.
+    """
+    ys = (torch.arange(height, dtype=like.dtype, device=like.device) * 2 + 1) / height - 1
+    xs = (torch.arange(width, dtype=like.dtype, device=like.device) * 2 + 1) / width - 1
+    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    return torch.stack([grid_x, grid_y], dim=2)
+
+
+def apply_homography(matrix: Tensor, points: Tensor) -> Tensor:
+    """(N, 3, 3) applied to (K, 2) or (N, K, 2) points -> (N, K, 2).
+
+    Points at or behind the horizon are pushed far away instead of changing sign.
+    """
+    if points.dim() == 2:
+        points = points.expand(matrix.shape[0], -1, -1)
+    mapped = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, :, 2].unsqueeze(1)
+    return mapped[..., :2] / mapped[..., 2:].clamp_min(0.05)
+
+
+def projective_grid(theta: Tensor, height: int, width: int) -> Tensor:
+    """Sampling grid of homographies (Jaderberg et al. 2015, eq. 1, projective).
+
+    Args:
+        theta: (N, 3, 3), normalised output -> normalised input coordinates.
+
+    Returns:
+        (N, height, width, 2), for `sampler.sample`.
+    """
+    points = target_grid(height, width, theta).reshape(-1, 2)
+    return apply_homography(theta, points).reshape(-1, height, width, 2)
