@@ -1,0 +1,87 @@
+"""The network as it ships: a folder of ONNX files and the YAML that describes and seals them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stn_ros.runtime.paths import models_folder
+
+FORMAT = 1
+BUNDLE_FILE = "network.yaml"
+STAGES = ("locate", "refine", "polish")
+
+
+@dataclass(frozen=True)
+class NetworkBundle:
+    """A verified network.
+
+    Attributes:
+        features: graph, pictures -> features.
+        match: graph, reference features and patches -> motion and verdicts.
+        patches: side of the patch of each stage (locate, refine, polish), pixels.
+        judge: weights of the final confidence, see `confidence`.
+        card: how it was trained and what it reaches (plain YAML values).
+    """
+
+    features: Path
+    match: Path
+    patches: dict[str, int]
+    judge: dict[str, float]
+    card: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> NetworkBundle:
+        """Read and verify a network folder; without one, the network that ships.
+
+        Raises:
+            ValueError: the file that is missing, damaged or of another format, and what to do.
+        """
+        folder = Path(folder) if folder else models_folder() / "canonicalizer"
+        path = folder / BUNDLE_FILE
+        try:
+            described = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(
+                f"{path}: can not be read ({error.strerror}): is this a network "
+                "folder? `stn-ros train-network` writes one"
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not YAML: {error}") from None
+        if not isinstance(described, dict) or described.get("format") != FORMAT:
+            found = described.get("format") if isinstance(described, dict) else described
+            raise ValueError(
+                f"{path}: format {found!r}, this version reads {FORMAT}: export the "
+                "network again with `stn-ros train-network`"
+            )
+        try:
+            features = _verified(folder, described["features"])
+            match = _verified(folder, described["match"])
+            patches = {name: int(described["patches"][name]) for name in STAGES}
+            judge = {name: float(value) for name, value in described["judge"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: entry missing or malformed: {error}") from None
+        return cls(features, match, patches, judge, described.get("card", {}))
+
+
+def _verified(folder: Path, entry: dict[str, str]) -> Path:
+    """The file of an entry {file, sha256}, its content checked."""
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; install the network folder again, whole")
+    digest = sha256(path)
+    if digest != entry["sha256"]:
+        raise ValueError(
+            f"{path}: sha256 is {digest[:12]}..., {BUNDLE_FILE} says "
+            f"{entry['sha256'][:12]}...: damaged or replaced; install it again"
+        )
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,411 @@
+"""Regions of a camera frame in, canonical views and transforms out.
+
+Two operations in a loop (inverse-compositional Spatial Transformer, Lin & Lucey 2017):
+`patch = sample(frame, T)` and `T <- T . M(patch)`, always from the full-resolution frame, from
+coarse to fine: *locate* tries every turn in the plane at once and keeps the best, *refine* brings
+those close, *polish* makes the winner exact. An object that is tracked needs *polish* only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stn_ros.geometry.camera import CameraModel
+from stn_ros.geometry.homography import is_visible_face, jacobian, to_corners
+from stn_ros.geometry.patch import (
+    MARGIN,
+    normalised_patch_to_canonical,
+    patch_to_canonical,
+    region_homography,
+)
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.confidence import Evidence, confidence
+from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.sampling import FrameSampler
+from stn_ros.runtime.solver import fit_motion
+
+Array = NDArray[np.float64]
+
+MIN_SIDE = 12.0
+"""Faces shorter than this in the frame are refused: there is nothing left to compare, pixels."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where an object may be.
+
+    Attributes:
+        object_name: which object; "" asks every known object and keeps the best answer.
+        left, top, width, height: box, raw camera pixels.
+    """
+
+    object_name: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """An object found (or not) in a frame.
+
+    Attributes:
+        object_name: which object.
+        homography: 3x3, canonical pixels -> ideal (undistorted) camera pixels.
+        confidence: how likely the answer is right, 0..1. accepted: it reaches the threshold.
+        reason: why it was not accepted; "" if it was.
+        corners: (4, 2) of the face, TL TR BR BL, ideal camera pixels.
+        corner_covariance: (8, 8) of x, y of those corners, pixels squared.
+        view: (h, w, 3) uint8 BGR, the canonical view.
+        tracked: found by following the last frame. region: the region it was found in, if any.
+    """
+
+    object_name: str
+    homography: Array
+    confidence: float
+    accepted: bool
+    reason: str
+    corners: Array
+    corner_covariance: Array
+    view: NDArray[np.uint8]
+    tracked: bool
+    region: Region | None
+
+
+@dataclass(frozen=True)
+class CanonicalizerSettings:
+    """How hard to look, and when to speak.
+
+    Attributes:
+        threshold: confidence from which an answer is accepted.
+        turns: in-plane turns tried in a region. candidates: turns that are refined.
+        polish_steps: high-resolution steps on a newly located object; a tracked one gets one.
+        threads: of the network, 0 = chosen by the engine.
+    """
+
+    threshold: float = 0.5
+    turns: int = 12
+    candidates: int = 4
+    polish_steps: int = 2
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold is {self.threshold}: must lie in 0..1")
+        for name, least in (("turns", 4), ("candidates", 1), ("polish_steps", 1), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")
+
+
+@dataclass(frozen=True)
+class _Hypothesis:
+    """A transform on trial for one object in one region."""
+
+    item: int
+    object: int
+    homography: Array
+    score: float = -math.inf
+    evidence: Evidence | None = None
+    covariance: Array | None = None
+
+
+class Canonicalizer:
+    """Finds known flat objects in regions of camera frames and aligns them.
+
+    Args:
+        bundle: the network. objects: with distinct names. settings: see `CanonicalizerSettings`.
+
+    Raises:
+        ValueError: no objects, or two of one name.
+    """
+
+    def __init__(
+        self,
+        bundle: NetworkBundle,
+        objects: Sequence[ObjectModel],
+        settings: CanonicalizerSettings | None = None,
+    ) -> None:
+        names = [model.name for model in objects]
+        if not names:
+            raise ValueError("no objects: teach one with `stn-ros teach` and name it")
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"objects {sorted(n for n in set(names) if names.count(n) > 1)}: "
+                "named more than once"
+            )
+        self.settings = settings or CanonicalizerSettings()
+        self.objects = tuple(objects)
+        self._index = {name: i for i, name in enumerate(names)}
+        self._judge = bundle.judge
+        self._patch = bundle.patches
+        self._engine = OnnxEngine(bundle, self.settings.threads)
+        self._references = {
+            stage: np.concatenate(
+                [
+                    self._engine.features(
+                        FrameSampler(model.reference).sample(
+                            patch_to_canonical(patch, model.size), (patch, patch)
+                        )[None],
+                    )
+                    for model in objects
+                ]
+            )
+            for stage, patch in self._patch.items()
+        }
+        self._reference_patches = [
+            FrameSampler(model.reference).sample(
+                patch_to_canonical(self._patch["refine"], model.size), (self._patch["refine"],) * 2
+            )
+            for model in objects
+        ]
+
+    def process(
+        self,
+        frame: NDArray[np.uint8],
+        regions: Sequence[Region],
+        previous: Sequence[Alignment] = (),
+        camera: CameraModel | None = None,
+    ) -> list[Alignment]:
+        """Align objects in one frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR. regions: where to look for objects not yet known.
+            previous: where objects are expected, such as the last frame's alignments, moved on;
+                regions they lie in are not searched again unless they are lost.
+            camera: needed if the frame is distorted.
+
+        Returns:
+            One `Alignment` for each object followed and each region searched, accepted or not.
+
+        Raises:
+            ValueError: a malformed frame, or a region that names an unknown object, is not
+                finite, is empty or lies outside the frame.
+        """
+        sampler = FrameSampler(frame, camera)
+        boxes = [self._ideal_box(region, frame, camera) for region in regions]
+        followed = self._follow(sampler, previous)
+        open_regions = [
+            (region, box)
+            for region, box in zip(regions, boxes, strict=True)
+            if not any(found.accepted and _explains(found, region, box) for found in followed)
+        ]
+        return followed + self._search(sampler, open_regions)
+
+    def known(self, object_name: str) -> bool:
+        """Whether `object_name` may be asked for; "" asks for every object."""
+        return object_name == "" or object_name in self._index
+
+    def _ideal_box(
+        self, region: Region, frame: NDArray[np.uint8], camera: CameraModel | None
+    ) -> tuple[float, float, float, float]:
+        if not self.known(region.object_name):
+            raise ValueError(
+                f"region names object {region.object_name!r}, which is not loaded; "
+                f"loaded: {', '.join(self._index)}"
+            )
+        box = np.array([region.left, region.top, region.width, region.height])
+        if not np.isfinite(box).all():
+            raise ValueError(f"region of {region.object_name!r} is not finite: {box.tolist()}")
+        if region.width <= 0 or region.height <= 0:
+            raise ValueError(
+                f"region of {region.object_name!r} is empty: {region.width:g} x {region.height:g}"
+            )
+        height, width = frame.shape[:2]
+        left, top = max(region.left, -0.5), max(region.top, -0.5)
+        right = min(region.left + region.width, width - 0.5)
+        bottom = min(region.top + region.height, height - 0.5)
+        if right <= left or bottom <= top:
+            raise ValueError(
+                f"region of {region.object_name!r} lies outside the {width} x "
+                f"{height} image: {box.tolist()}"
+            )
+        if camera is not None and camera.distorted:
+            corners = camera.undistort_points(
+                np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+            )
+            (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        return left, top, right - left, bottom - top
+
+    def _follow(self, sampler: FrameSampler, previous: Sequence[Alignment]) -> list[Alignment]:
+        start = [
+            _Hypothesis(i, self._index[known.object_name], known.homography)
+            for i, known in enumerate(previous)
+        ]
+        found = self._step("polish", sampler, start)
+        lost = {h.item for h in start} - {
+            h.item for h in found if self._confidence(sampler, h) >= self.settings.threshold
+        }
+        again = self._step("refine", sampler, [h for h in start if h.item in lost])
+        again = self._step("polish", sampler, self._step("refine", sampler, again))
+        found = [h for h in found if h.item not in lost] + again
+        return [self._answer(sampler, h, tracked=True, region=None) for h in found]
+
+    def _search(
+        self,
+        sampler: FrameSampler,
+        regions: Sequence[tuple[Region, tuple[float, float, float, float]]],
+    ) -> list[Alignment]:
+        settings = self.settings
+        start = []
+        for item, (region, box) in enumerate(regions):
+            wanted = (
+                [self._index[region.object_name]]
+                if region.object_name
+                else range(len(self.objects))
+            )
+            for index in wanted:
+                for turn in range(settings.turns):
+                    start.append(
+                        _Hypothesis(
+                            item,
+                            index,
+                            region_homography(
+                                box, turn * 360.0 / settings.turns, self.objects[index].size
+                            ),
+                        )
+                    )
+        found = _best(self._step("locate", sampler, start), settings.candidates)
+        found = _best(self._step("refine", sampler, found), max(1, settings.candidates // 2))
+        found = _best(self._step("refine", sampler, found), 1)
+        for _ in range(settings.polish_steps):
+            found = self._step("polish", sampler, found)
+        best: dict[int, Alignment] = {}
+        for hypothesis in found:
+            answer = self._answer(sampler, hypothesis, False, regions[hypothesis.item][0])
+            other = best.get(hypothesis.item)
+            if other is None or answer.confidence > other.confidence:
+                best[hypothesis.item] = answer
+        return [best[item] for item in sorted(best)]
+
+    def _step(
+        self, stage: str, sampler: FrameSampler, hypotheses: Sequence[_Hypothesis]
+    ) -> list[_Hypothesis]:
+        """One sample-and-move step of all hypotheses; those that leave the possible are dropped."""
+        if not hypotheses:
+            return []
+        patch = self._patch[stage]
+        patches = np.stack(
+            [
+                sampler.sample(
+                    h.homography @ patch_to_canonical(patch, self.objects[h.object].size),
+                    (patch, patch),
+                )
+                for h in hypotheses
+            ]
+        )
+        reference = self._references[stage][[h.object for h in hypotheses]]
+        motion = self._engine.match(reference, patches)
+        fit = fit_motion(motion.flow, motion.log_scale)
+        moved = []
+        for i, hypothesis in enumerate(hypotheses):
+            size = self.objects[hypothesis.object].size
+            frame = normalised_patch_to_canonical(size)
+            homography = hypothesis.homography @ frame @ fit.motion[i] @ np.linalg.inv(frame)
+            homography = homography / homography[2, 2]
+            if not is_visible_face(homography, size):
+                continue
+            corners = to_corners(homography, size)
+            if np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max() < MIN_SIDE:
+                continue
+            evidence = Evidence(
+                present=float(motion.present[i]),
+                aligned=float(motion.aligned[i]),
+                agreement=float(fit.agreement[i]),
+                log_scale=float(motion.log_scale[i].mean()),
+            )
+            moved.append(
+                replace(
+                    hypothesis,
+                    homography=homography,
+                    evidence=evidence,
+                    score=_log_sigmoid(evidence.present) + _log_sigmoid(evidence.aligned),
+                    covariance=_to_camera(
+                        hypothesis.homography @ frame, fit.motion[i], fit.corner_covariance[i]
+                    ),
+                )
+            )
+        return moved
+
+    def _confidence(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> float:
+        assert hypothesis.evidence is not None
+        model = self.objects[hypothesis.object]
+        patch = self._patch["refine"]
+        seen = sampler.sample(
+            hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
+        )
+        return confidence(
+            hypothesis.evidence, seen, self._reference_patches[hypothesis.object], self._judge
+        )
+
+    def _answer(
+        self, sampler: FrameSampler, hypothesis: _Hypothesis, tracked: bool, region: Region | None
+    ) -> Alignment:
+        assert hypothesis.covariance is not None
+        model = self.objects[hypothesis.object]
+        sure = self._confidence(sampler, hypothesis)
+        accepted = sure >= self.settings.threshold
+        view = sampler.sample(hypothesis.homography, model.size)
+        return Alignment(
+            object_name=model.name,
+            homography=hypothesis.homography,
+            confidence=sure,
+            accepted=accepted,
+            reason=""
+            if accepted
+            else (f"{model.name}: confidence {sure:.2f} is below {self.settings.threshold:.2f}"),
+            corners=to_corners(hypothesis.homography, model.size),
+            corner_covariance=hypothesis.covariance,
+            view=cv2.cvtColor(view, cv2.COLOR_BGRA2BGR),
+            tracked=tracked,
+            region=region,
+        )
+
+
+def _log_sigmoid(x: float) -> float:
+    return -math.log1p(math.exp(-x)) if x > -30 else x
+
+
+def _best(hypotheses: Sequence[_Hypothesis], count: int) -> list[_Hypothesis]:
+    """The `count` best-scored hypotheses of each object in each region."""
+    ranked = sorted(hypotheses, key=lambda h: -h.score)
+    kept: list[_Hypothesis] = []
+    for hypothesis in ranked:
+        rivals = sum(h.item == hypothesis.item and h.object == hypothesis.object for h in kept)
+        if rivals < count:
+            kept.append(hypothesis)
+    return kept
+
+
+def _explains(found: Alignment, region: Region, box: tuple[float, float, float, float]) -> bool:
+    """Whether a region is where a followed object already is: boxes overlap by a third or more."""
+    if region.object_name not in ("", found.object_name):
+        return False
+    low, high = found.corners.min(axis=0), found.corners.max(axis=0)
+    left, top, width, height = box
+    across = min(high[0], left + width) - max(low[0], left)
+    down = min(high[1], top + height) - max(low[1], top)
+    shared = max(0.0, across) * max(0.0, down)
+    return shared > (np.prod(high - low) + width * height - shared) / 3
+
+
+def _to_camera(to_camera: Array, motion: Array, covariance: Array) -> Array:
+    """Corner covariance from normalised patch coordinates to camera pixels.
+
+    `to_camera` maps normalised patch coordinates to camera pixels, `motion` the face's corners to
+    where they were found in the patch.
+    """
+    corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) / MARGIN
+    moved = np.column_stack([corners, np.ones(4)]) @ motion.T
+    local = jacobian(to_camera, moved[:, :2] / moved[:, 2:])
+    spread = np.zeros((8, 8))
+    for i in range(4):
+        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local[i]
+    return spread @ covariance @ spread.T
