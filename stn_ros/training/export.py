@@ -1,0 +1,146 @@
+"""From trained weights to the folder the robot loads, checked against the network itself."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import yaml
+from torch import Tensor, nn
+
+from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
+from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.transformer.network import STRIDE, LocalizationNetwork
+
+OPSET = 18
+TOLERANCE = 2e-3
+"""Largest difference allowed between the exported and the original network, cells and logits."""
+
+
+class _Features(nn.Module):
+    def __init__(self, network: LocalizationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.network.features(pictures)
+
+
+class _Match(nn.Module):
+    def __init__(self, network: LocalizationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, reference: Tensor, patches: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network.match(reference, self.network.features(patches)))
+
+
+def export_bundle(
+    network: LocalizationNetwork,
+    patches: Mapping[str, int],
+    folder: Path,
+    judge: Mapping[str, float],
+    card: Mapping[str, Any],
+) -> NetworkBundle:
+    """Write a network folder, whole or not at all, and load it back.
+
+    Args:
+        network: trained. patches: side of the patch by stage name. folder: where to.
+        judge, card: see `NetworkBundle`.
+
+    Raises:
+        RuntimeError: an exported graph disagrees with the network.
+    """
+    network = network.cpu().eval()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh = Path(scratch) / "fresh"
+        fresh.mkdir()
+        features, match = fresh / "features.onnx", fresh / "match.onnx"
+        pictures = torch.zeros(2, 64, 64, 4, dtype=torch.uint8)
+        reference = torch.zeros(2, network.channels, 64 // STRIDE, 64 // STRIDE)
+        _export(
+            _Features(network),
+            {"pictures": (pictures, {0: "n", 1: "size", 2: "size"})},
+            ["features"],
+            features,
+        )
+        _export(
+            _Match(network),
+            {
+                "reference": (reference, {0: "n", 2: "cells", 3: "cells"}),
+                "patches": (pictures, {0: "n", 1: "size", 2: "size"}),
+            },
+            ["flow", "log_scale", "present", "aligned"],
+            match,
+        )
+        described = {
+            "format": FORMAT,
+            "features": {"file": features.name, "sha256": sha256(features)},
+            "match": {"file": match.name, "sha256": sha256(match)},
+            "patches": dict(patches),
+            "judge": dict(judge),
+            "card": dict(card),
+        }
+        (fresh / BUNDLE_FILE).write_text(
+            yaml.safe_dump(described, sort_keys=False), encoding="utf-8"
+        )
+        _check(network, NetworkBundle.load(fresh))
+        if folder.exists():
+            for file in fresh.iterdir():
+                shutil.move(str(file), folder / file.name)
+        else:
+            fresh.rename(folder)
+    return NetworkBundle.load(folder)
+
+
+def _export(
+    module: nn.Module,
+    inputs: Mapping[str, tuple[Tensor, dict[int, str]]],
+    outputs: list[str],
+    path: Path,
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            tuple(tensor for tensor, _ in inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=False,
+            dynamic_axes={
+                **{name: axes for name, (_, axes) in inputs.items()},
+                **{name: {0: "n"} for name in outputs},
+            },
+        )
+    onnx.checker.check_model(str(path))
+
+
+def _check(network: LocalizationNetwork, bundle: NetworkBundle) -> None:
+    """Compare the graphs with the network, at a batch and sizes they were not traced at."""
+    rng = np.random.default_rng(0)
+    engine = OnnxEngine(bundle)
+    for name, patch in bundle.patches.items():
+        shape = (3, patch, patch, 4)
+        reference = rng.integers(0, 256, shape, dtype=np.uint8)
+        reference[..., 3] = 255
+        patches = np.roll(reference, 3, axis=2) // 2 + rng.integers(0, 128, shape, dtype=np.uint8)
+        patches[..., 3] = 255
+        ours = engine.match(engine.features(reference), patches)
+        with torch.no_grad():
+            theirs = network(torch.from_numpy(reference), torch.from_numpy(patches))
+        for part, mine, wanted in zip(ours._fields, ours, theirs, strict=True):
+            worst = float(np.abs(mine - wanted.numpy()).max())
+            if worst > TOLERANCE:
+                raise RuntimeError(
+                    f"stage {name}: exported {part} is off by {worst:.2g}, more than {TOLERANCE:g}"
+                )
