@@ -281,7 +281,7 @@ class CanonicalizerNode(LifecycleNode):
         canonicalizer.settings = replace(canonicalizer.settings, threshold=settings.threshold)
         alignments = self._tracker.update(frame, stamp * 1e-9, self._regions(stamp, size), camera)
         self._in_view = {one.object_name for one in alignments if one.accepted}
-        sightings = self._sightings(alignments, camera)
+        sightings = self._sightings(alignments, stamp * 1e-9, camera)
         self._outputs.publish(msg.header, sightings, settings.publish_tf)
         self._outputs.publish_debug(msg.header, frame, alignments, camera)
         end = time.monotonic()
@@ -348,7 +348,7 @@ class CanonicalizerNode(LifecycleNode):
         return regions
 
     def _sightings(
-        self, alignments: Sequence[Alignment], camera: CameraModel | None
+        self, alignments: Sequence[Alignment], stamp: float, camera: CameraModel | None
     ) -> list[Sighting]:
         """What was found, named and posed; diagnostics hear of all that was looked for."""
         sightings: list[Sighting] = []
@@ -366,9 +366,16 @@ class CanonicalizerNode(LifecycleNode):
             if size_m is None:
                 state += ", no pose: its size is unknown"
             elif camera is not None:
-                pose = self._poses.estimate(identity, alignment, size_m, camera.K)
+                pose, doubtful = self._poses.estimate(
+                    identity,
+                    stamp,
+                    alignment.corners,
+                    alignment.corner_covariance,
+                    size_m,
+                    camera.K,
+                )
                 view_camera = virtual_camera(self._objects[name].size, size_m, pose)
-                if self._poses.ambiguous(identity):
+                if doubtful:
                     self._monitor.count(f"ambiguous poses of {identity}")
                     state += ", pose ambiguous: two tilts explain it"
             self._monitor.object_state(identity, state)

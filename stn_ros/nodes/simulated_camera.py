@@ -33,7 +33,7 @@ class SimulatedCamera(Node):
     """Films a `World` in real time. Raises ValueError naming what is wrong with a parameter.
 
     Publishes image, camera_info, detections, and the truth of each image: truth/objects (score =
-    visible share of the face) and the transforms camera -> truth/<object>.
+    visible share of the face) and the transforms camera -> [<namespace>/]truth/<object>.
     """
 
     def __init__(self, **arguments: object) -> None:
@@ -60,6 +60,8 @@ class SimulatedCamera(Node):
         objects = [ObjectModel.load(find_object(name)) for name in names if name]
         self._sizes = {model.name: model.size_m for model in objects}
         self._world = World(objects, (width, height), seed, blur, noise)
+        namespace = self.get_namespace().strip("/")
+        self._truth_frame = f"{namespace}/truth" if namespace else "truth"
         self._image = self._publisher(Image, "image", IMAGES)
         self._info = self._publisher(CameraInfo, "camera_info", IMAGES)
         self._detections = self._publisher(Detection2DArray, "detections", RESULTS)
@@ -120,7 +122,7 @@ class SimulatedCamera(Node):
         self._tf.publish(
             TFMessage(
                 transforms=[
-                    transform(truth.R, truth.t, header, f"truth/{truth.object_name}")
+                    transform(truth.R, truth.t, header, f"{self._truth_frame}/{truth.object_name}")
                     for truth in truths
                 ]
             )

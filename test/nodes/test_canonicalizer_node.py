@@ -4,9 +4,6 @@ import array
 import math
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +30,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
+from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.homography import apply, face_corners
 from stn_ros.nodes import detections, messages
 from stn_ros.nodes.canonicalizer import CanonicalizerNode
@@ -696,31 +694,26 @@ def test_silence_is_explained(namespaced: Callable[..., Graph]):
     graph.see()
 
 
-PROCESS = "import sys; from stn_ros.nodes.canonicalizer import main; sys.exit(main())"
-
-
-def test_process_ends_cleanly_when_interrupted():
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, "--ros-args", "-p", "autostart:=true"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN)},
-    )
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert "cannot configure: the parameter objects is empty: name at least one object" in line
-    process.send_signal(signal.SIGINT)
-    assert process.wait(TIMEOUT) == 0
-
-
-def test_process_names_a_bad_parameter_and_ends():
-    ended = subprocess.run(
-        [sys.executable, "-c", PROCESS, "--ros-args", "-p", "threshold:=2.0"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert ended.returncode == 1
-    assert "threshold" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_distorted_images_give_the_same_poses(namespaced: Callable[..., Graph]):
+    graph = namespaced("raw")
+    graph.start()
+    graph.meet()
+    ideal = {one.id: one.results[0].pose.pose.position for one in graph.see().detections}
+    K = graph.world.camera.K
+    lens = CameraModel(SIZE, K, np.array([-0.2, 0.05, 0.001, -0.001, 0.0]))
+    grid = np.stack(np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1])), axis=-1).astype(float)
+    source = cv2.undistortPoints(grid.reshape(-1, 1, 2), K, lens.D[:5], P=K)
+    source = source.reshape(grid.shape).astype(np.float32)
+    frame = cv2.remap(graph.frame, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    header = graph.header(advance=-20)
+    info, found, _ = graph.good(header)
+    info.d = lens.D[:5].tolist()
+    graph.info.publish(info)
+    time.sleep(0.3)
+    graph.send(info, found, messages.image_message(frame, header))
+    raw = {one.id: one.results[0].pose.pose.position for one in graph.result(header).detections}
+    assert raw.keys() == ideal.keys()
+    for name, at in raw.items():
+        there = ideal[name]
+        off = np.linalg.norm([at.x - there.x, at.y - there.y, at.z - there.z])
+        assert off < 0.01 * np.linalg.norm([there.x, there.y, there.z])

@@ -51,9 +51,9 @@ def context() -> Iterator[rclpy.Context]:
     rclpy.try_shutdown(context=context)
 
 
-def camera(context: rclpy.Context, **parameters: object) -> SimulatedCamera:
+def camera(context: rclpy.Context, namespace: str = "", **parameters: object) -> SimulatedCamera:
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-    return SimulatedCamera(context=context, parameter_overrides=overrides)
+    return SimulatedCamera(context=context, namespace=namespace, parameter_overrides=overrides)
 
 
 def film(context: rclpy.Context, images: int, **parameters: object) -> Listener:
@@ -109,6 +109,12 @@ def test_rate_and_fewer_detections(context: rclpy.Context):
     assert np.median(np.diff(stamps)) == pytest.approx(0.04, rel=0.15)
     assert 4 <= len(received["detections"]) <= 8
     assert {d.id for m in received["truth/objects"].values() for d in m.detections} == {"tea_box"}
+
+
+def test_two_cameras_share_no_truth_frame(context: rclpy.Context):
+    received = film(context, 2, namespace="left", width=160, height=120, objects=["novel"]).received
+    children = {t.child_frame_id for tf in received["/tf"].values() for t in tf.transforms}
+    assert children == {"left/truth/novel"}
 
 
 def test_what_cannot_be_filmed_is_named(context: rclpy.Context):

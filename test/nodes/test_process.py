@@ -1,0 +1,44 @@
+"""The canonicalizer as a process: signals, exit status, refusals at start."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make setup`")
+pytest.importorskip("vision_msgs", reason="vision_msgs is not installed: run `make setup`")
+
+pytestmark = pytest.mark.ros
+TIMEOUT = 20.0
+ENVIRONMENT = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
+PROCESS = "import sys; from stn_ros.nodes.canonicalizer import main; sys.exit(main())"
+
+
+def test_process_ends_cleanly_when_interrupted():
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, "--ros-args", "-p", "autostart:=true"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "cannot configure: the parameter objects is empty: name at least one object" in line
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT) == 0
+
+
+def test_process_names_a_bad_parameter_and_ends():
+    ended = subprocess.run(
+        [sys.executable, "-c", PROCESS, "--ros-args", "-p", "threshold:=2.0"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=ENVIRONMENT,
+    )
+    assert ended.returncode == 1
+    assert "threshold" in ended.stderr
+    assert "Traceback" not in ended.stderr
