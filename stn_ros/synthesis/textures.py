@@ -53,7 +53,7 @@ HELD_OUT_PHOTOS = frozenset(
     )
 )
 # Real print and photos from Debian's opencv-doc: never trained on.
-_OPENCV_DOC = (
+OPENCV_DOC_PHOTOS = (
     "box.png",
     "imageTextN.png",
     "sudoku.png",
@@ -114,7 +114,7 @@ def _photos(split: str) -> tuple[tuple[str, np.ndarray], ...]:
             if image is not None:
                 photos.append((name, image))
     if split == "held_out" and (folder := opencv_doc_folder()) is not None:
-        for name in _OPENCV_DOC:
+        for name in OPENCV_DOC_PHOTOS:
             if (image := _read(folder / name)) is not None:
                 photos.append((name, image))
     for _, image in photos:

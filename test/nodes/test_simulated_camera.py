@@ -31,8 +31,8 @@ KINDS = {
 
 
 class Listener(Node):
-    def __init__(self, context: rclpy.Context) -> None:
-        super().__init__("listener", context=context)
+    def __init__(self, context: rclpy.Context, namespace: str) -> None:
+        super().__init__("listener", context=context, namespace=namespace)
         self.received: dict[str, dict[tuple[int, int], object]] = defaultdict(dict)
         for topic, kind in KINDS.items():
             qos = qos_profile_sensor_data if kind in (Image, CameraInfo) else QoSProfile(depth=100)
@@ -56,10 +56,12 @@ def camera(context: rclpy.Context, namespace: str = "", **parameters: object) ->
     return SimulatedCamera(context=context, namespace=namespace, parameter_overrides=overrides)
 
 
-def film(context: rclpy.Context, images: int, **parameters: object) -> Listener:
+def film(
+    context: rclpy.Context, images: int, namespace: str = "", **parameters: object
+) -> Listener:
     """Listen until `images` complete sets came, or 20 s."""
-    listener, executor = Listener(context), SingleThreadedExecutor(context=context)
-    node = camera(context, **parameters)
+    listener, executor = Listener(context, namespace), SingleThreadedExecutor(context=context)
+    node = camera(context, namespace, **parameters)
     executor.add_node(listener)
     executor.add_node(node)
     deadline = time.monotonic() + 20
