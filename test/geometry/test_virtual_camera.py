@@ -63,7 +63,7 @@ def test_principal_point_is_below_the_optical_centre_by_hand():
 
 @given(poses)
 @settings(deadline=None)
-def test_corners_land_on_the_picture_and_the_picture_on_the_homography(pose):
+def test_corners_land_on_the_corners_of_the_picture(pose):
     if pose.R[:, 2] @ pose.t > -0.05:
         return
     camera = virtual_camera(SIZE_PX, SIZE_M, pose)
@@ -95,13 +95,6 @@ def test_noisy_corners_move_no_corner_of_the_view():
         camera = virtual_camera(SIZE_PX, SIZE_M, pose)
         landed = project(camera.K, into_view(camera, object_corners(SIZE_M)))
         assert_allclose(landed, hg.face_corners(SIZE_PX), atol=1e-9)
-        # The picture itself was cut out by the noisy corners: it and the camera differ by no more
-        # than the corners miss the pose.
-        cut = hg.from_corners(hg.face_corners(SIZE_PX), noisy)
-        seen = project(K, object_corners(SIZE_M) @ pose.R.T + pose.t)
-        miss = hg.apply(hg.invert(cut), seen) - hg.face_corners(SIZE_PX)
-        scale = np.linalg.norm(np.diff(hg.face_corners(SIZE_PX)[:2], axis=0)) / 100
-        assert np.abs(miss).max() < scale * 3 * 4 * max(pose.reprojection_error, 0.1)
 
 
 def test_size_and_side_are_checked():
