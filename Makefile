@@ -31,7 +31,7 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) build install log out interfaces/*/build *.egg-info
+	rm -rf $(VENV) build install log out *.egg-info
 
 # Each stamp is a finished step of the set-up; only what changed is done again.
 $(VENV)/.created: tools/check_machine.sh
