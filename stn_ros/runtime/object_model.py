@@ -93,7 +93,9 @@ class ObjectModel:
         files = {
             **(attachments or {}),
             REFERENCE_FILE: picture,
-            OBJECT_FILE: yaml.safe_dump(description, sort_keys=False).encode(),
+            OBJECT_FILE: yaml.safe_dump(
+                description, sort_keys=False, default_flow_style=None
+            ).encode(),
         }
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -190,6 +192,10 @@ def click_corners(photo: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: there is no display, or the window was closed.
     """
+    no_display = "no display to click on: give the corners with --corners"
+    # OpenCV's windows end the whole process where there is no display.
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        raise ValueError(no_display)
     title = "click top left, top right, bottom right, bottom left; then Enter"
     scale = min(1.0, 900 / max(photo.shape[:2]))
     shown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -203,7 +209,7 @@ def click_corners(photo: np.ndarray) -> np.ndarray:
         cv2.namedWindow(title)
         cv2.setMouseCallback(title, on_mouse)
     except cv2.error:
-        raise ValueError("no display to click on: give the corners with --corners") from None
+        raise ValueError(no_display) from None
     try:
         while True:
             canvas = shown.copy()

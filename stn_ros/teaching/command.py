@@ -1,0 +1,140 @@
+"""`stn-ros teach`: one photo of a flat face becomes an object."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stn_ros.geometry.homography import face_corners
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_name
+from stn_ros.runtime.paths import objects_folder
+from stn_ros.teaching import face
+from stn_ros.teaching.self_test import SelfTest, self_test, table
+
+DESCRIPTION = """\
+Make an object from one photo of its flat face (front of a box, cover, label, sign, panel).
+
+Take the photo square-on and sharp, in even light, the face filling most of it. Then
+  stn-ros teach box.jpg --size 0.192x0.123 --name my_box
+with the face's width and height in metres, as the photo shows it. No training is needed. Without
+--size the object is aligned but has no pose.
+
+A photo cropped to the face is taken whole; in any other the face's outline is looked for. If that
+goes wrong, give the corners (--corners) or click them (--click).
+
+Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance, turns
+that look alike, and whether there is texture enough; self_test.jpg in the object's folder shows
+sixteen of the views. Further photos are no part of the object: each is tried, and it is said
+whether the object is recognised in it."""
+PICTURE = "self_test.jpg"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photo of the face (then tries)")
+    parser.add_argument("--name", required=True, help="letters, digits, underscores: my_box")
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="of the face, in metres")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--cropped", action="store_true", help="the photo shows the face alone")
+    where.add_argument(
+        "--corners",
+        metavar="'X,Y X,Y X,Y X,Y'",
+        help="of the face in the photo, pixels, clockwise from its top left",
+    )
+    where.add_argument("--click", action="store_true", help="click the corners in a window")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="the object's folder (default: NAME among this user's objects, where nodes look)",
+    )
+    parser.add_argument("--model", type=Path, help="network folder (default: the one shipped)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Teach; writes the object's folder, or nothing."""
+    check_name(args.name)
+    bundle = NetworkBundle.load(args.model)
+    folder = args.output or objects_folder() / args.name
+    size_m = face.parse_size(args.size) if args.size else None
+    photo = face.read_photo(args.photos[0])
+    tries = [(path, face.read_photo(path)) for path in args.photos[1:]]
+    corners, decision = _corners(args, photo, size_m)
+    model = make_object(args.name, photo, corners, size_m)
+    print(f"face: {decision}; corners {' '.join(f'{x:.0f},{y:.0f}' for x, y in corners)}")
+
+    tested = self_test(bundle, model)
+    model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
+    picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    replaced = (folder / OBJECT_FILE).is_file()
+    model.save(folder, {PICTURE: picture})
+    print(_report(model, tested))
+    for path, other in tries:
+        print(f"{path}: {_try(bundle, model, other)}")
+    print(f"{'replaced' if replaced else 'written'}: {folder} (views: {folder / PICTURE})")
+    return 0
+
+
+def make_object(
+    name: str, photo: np.ndarray, corners: np.ndarray, size_m: tuple[float, float] | None
+) -> ObjectModel:
+    """The object whose face has these corners (4, 2) in a photo, not tested yet.
+
+    Raises:
+        ValueError: the corners bound no face, do not fit the size, or the face is blank.
+    """
+    face.check_corners(corners, photo)
+    face.check_aspect(corners, size_m)
+    reference = face.rectify(photo, corners, face.canonical_size(corners, size_m))
+    face.check_not_blank(reference, "the face in the photo")
+    return ObjectModel(name, reference, size_m)
+
+
+def _corners(
+    args: argparse.Namespace, photo: np.ndarray, size_m: tuple[float, float] | None
+) -> tuple[np.ndarray, str]:
+    if args.corners:
+        return face.parse_corners(args.corners), "the corners given"
+    if args.click:
+        return face.click_corners(photo), "the corners clicked"
+    if args.cropped:
+        return face_corners((photo.shape[1], photo.shape[0])), "the whole photo"
+    return face.locate_face(photo, size_m)
+
+
+def _report(model: ObjectModel, tested: SelfTest) -> str:
+    lines = [table(tested.report), f"texture: {tested.report['texture']}"]
+    if not model.symmetry:
+        lines.append("look-alike turns: none")
+    if model.size_m is None:
+        lines.append("no --size: views are aligned, but there is no pose")
+    return "\n".join([*lines, *(f"note: {warning}" for warning in tested.warnings)])
+
+
+def _try(bundle: NetworkBundle, model: ObjectModel, photo: np.ndarray) -> str:
+    """Whether the object is recognised in a further photo, in words."""
+    h, w = photo.shape[:2]
+    regions = [Region(model.name, *window) for window in _windows(w, h)]
+    found = Canonicalizer(bundle, [model]).process(photo, regions)
+    best = max(found, key=lambda alignment: alignment.confidence, default=None)
+    if best is None or not best.accepted:
+        return "not recognised"
+    listed = " ".join(f"{x:.0f},{y:.0f}" for x, y in best.corners)
+    return f"recognised, confidence {best.confidence:.2f}, corners {listed}"
+
+
+def _windows(width: int, height: int) -> list[tuple[float, float, float, float]]:
+    """Boxes over a photo at three scales, each overlapping the next by half."""
+    boxes = []
+    for parts in (1, 2, 3):
+        w, h = width / parts, height / parts
+        for row in range(2 * parts - 1):
+            for column in range(2 * parts - 1):
+                boxes.append((column * w / 2 - 0.5, row * h / 2 - 0.5, w, h))
+    return boxes

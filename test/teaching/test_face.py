@@ -1,0 +1,156 @@
+"""Where the face is in a photo, and its square-on view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.geometry.homography import face_corners, from_corners, to_corners
+from stn_ros.synthesis import artwork
+from stn_ros.synthesis.scene import face_homography, paste_face
+from stn_ros.teaching.face import (
+    canonical_size,
+    check_aspect,
+    check_corners,
+    find_face,
+    locate_face,
+    parse_corners,
+    parse_size,
+    read_photo,
+    rectify,
+)
+
+ART = artwork.draw(3, (256, 170), "product_box")
+
+
+def _photo(turn: float, tilt: float) -> tuple[np.ndarray, np.ndarray]:
+    """The artwork on a grey table, and its corners."""
+    photo = np.full((600, 800, 3), (96, 104, 110), np.uint8)
+    homography = face_homography((256, 170), (390, 310), 480, turn, tilt, 0.7, 900, (399.5, 299.5))
+    paste_face(photo, ART, homography)
+    noise = np.random.default_rng(0).normal(0, 2, photo.shape)
+    photo = np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)
+    return photo, to_corners(homography, (256, 170))
+
+
+@pytest.mark.parametrize(("turn", "tilt"), [(0.0, 0.0), (0.1, 0.2), (-0.3, 0.4)])
+def test_finds_the_outline_to_a_pixel(turn: float, tilt: float) -> None:
+    photo, corners = _photo(turn, tilt)
+    found = find_face(photo, (0.256, 0.170))
+    assert found is not None
+    assert np.linalg.norm(found - corners, axis=1).max() < 1.5
+
+
+def test_passes_over_an_outline_of_another_aspect() -> None:
+    photo, _ = _photo(0.0, 0.0)
+    assert find_face(photo, (0.1, 0.4)) is None
+    with pytest.raises(ValueError, match="--corners"):
+        locate_face(photo, (0.1, 0.4))
+
+
+def test_a_photo_of_the_faces_own_aspect_is_taken_whole() -> None:
+    corners, decision = locate_face(ART, (0.256, 0.170))
+    np.testing.assert_array_equal(corners, face_corners((256, 170)))
+    assert "whole" in decision
+
+
+def test_square_on_view_is_the_face_again() -> None:
+    photo, corners = _photo(0.2, 0.5)
+    view = rectify(photo, corners, (256, 170))
+    alike = np.corrcoef(view[4:-4, 4:-4].ravel(), ART[4:-4, 4:-4].ravel())[0, 1]
+    assert alike > 0.95
+
+
+def test_rectify_averages_where_the_photo_is_finer() -> None:
+    fine = np.zeros((400, 400, 3), np.uint8)
+    fine[:, ::2] = 200
+    view = rectify(fine, face_corners((400, 400)), (100, 100))
+    assert np.abs(view.astype(int) - 100).max() <= 2
+
+
+def test_rectify_keeps_a_picture_that_fits() -> None:
+    np.testing.assert_array_equal(rectify(ART, face_corners((256, 170)), (256, 170)), ART)
+
+
+def test_the_canonical_picture_has_the_metric_aspect() -> None:
+    corners = np.array([[0, 0], [100, 0], [100, 100], [0, 100.0]])
+    assert canonical_size(corners, (0.2, 0.1)) == (256, 128)
+    assert canonical_size(corners, None) == (256, 256)
+
+
+def test_corners_of_a_rectified_photo_are_where_they_were_said_to_be() -> None:
+    _, corners = _photo(0.1, 0.3)
+    homography = from_corners(face_corners((256, 170)), corners)
+    np.testing.assert_allclose(to_corners(homography, (256, 170)), corners, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("big", "WIDTHxHEIGHT"),
+        ("0.1", "WIDTHxHEIGHT"),
+        ("0.1x0.2x0.3", "WIDTHxHEIGHT"),
+        ("0x0.1", "0.005 to 10"),
+        ("-0.2x0.1", "0.005 to 10"),
+        ("nanx0.1", "WIDTHxHEIGHT"),
+        ("192x123", "millimetres"),
+    ],
+)
+def test_impossible_sizes_are_named(text: str, cause: str) -> None:
+    with pytest.raises(ValueError, match=cause) as caught:
+        parse_size(text)
+    assert text in str(caught.value)
+
+
+def test_sizes_are_read() -> None:
+    assert parse_size("0.192x0.123") == (0.192, 0.123)
+    assert parse_size(" 0.2 X .1 ") == (0.2, 0.1)
+
+
+@pytest.mark.parametrize("text", ["1,2 3,4 5,6", "1,2 3,4 5,6 7", "a,b c,d e,f g,h", ""])
+def test_corners_that_are_no_four_points_are_named(text: str) -> None:
+    with pytest.raises(ValueError, match="four points"):
+        parse_corners(text)
+
+
+@pytest.mark.parametrize(
+    ("corners", "cause"),
+    [
+        ([[10, 10], [10, 200], [200, 200], [200, 10]], "clockwise"),
+        ([[10, 10], [200, 200], [200, 10], [10, 200]], "clockwise"),
+        ([[10, 10], [900, 10], [900, 200], [10, 200]], "outside"),
+        ([[10, 10], [50, 10], [50, 50], [10, 50]], "too small"),
+    ],
+)
+def test_corners_that_bound_no_face_are_named(corners: list, cause: str) -> None:
+    with pytest.raises(ValueError, match=cause):
+        check_corners(np.array(corners, float), np.zeros((300, 400, 3), np.uint8))
+
+
+def test_a_size_that_does_not_fit_the_face_is_named() -> None:
+    corners = np.array([[0, 0], [200, 0], [200, 100], [0, 100.0]])
+    check_aspect(corners, (0.21, 0.1))
+    with pytest.raises(ValueError, match="swap --size"):
+        check_aspect(corners, (0.1, 0.2))
+
+
+def test_unusable_photos_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such file"):
+        read_photo(tmp_path / "absent.jpg")
+    text = tmp_path / "text.jpg"
+    text.write_text("not a picture")
+    with pytest.raises(ValueError, match="not a picture"):
+        read_photo(text)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match="not a picture"):
+        read_photo(tmp_path / "empty.png")
+    cv2.imwrite(str(tmp_path / "tiny.png"), ART[:40, :60])
+    with pytest.raises(ValueError, match="too small"):
+        read_photo(tmp_path / "tiny.png")
+    noise = np.random.default_rng(0).normal(200, 4, (300, 300, 3)).clip(0, 255)
+    cv2.imwrite(str(tmp_path / "blank.png"), noise.astype(np.uint8))
+    with pytest.raises(ValueError, match="blank"):
+        read_photo(tmp_path / "blank.png")

@@ -1,0 +1,101 @@
+"""`stn-ros teach` from photo to folder; what can not be taught is named and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.cli import main
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis import artwork
+
+ART = artwork.draw(5, (384, 256), "label")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path
+
+
+def _write(path: Path, picture: np.ndarray) -> str:
+    cv2.imwrite(str(path), picture)
+    return str(path)
+
+
+def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) -> None:
+    scene = np.full((480, 640, 3), 90, np.uint8)
+    scene[100:270, 150:406] = cv2.resize(ART, (256, 170), interpolation=cv2.INTER_AREA)
+    other = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
+    photos = [
+        _write(home / "box.png", ART),
+        _write(home / "scene.png", scene),
+        _write(home / "other.png", cv2.resize(other, (640, 480))),
+    ]
+    assert main(["teach", *photos, "--size", "0.3x0.2", "--name", "my_label"]) == 0
+    folder = home / "data" / "stn_ros" / "objects" / "my_label"
+    model = ObjectModel.load(folder)
+    assert model.size == (256, 171)
+    assert model.size_m == (0.3, 0.2)
+    assert model.self_test is not None
+    assert cv2.imread(str(folder / "self_test.jpg")).shape == (600, 1200, 3)
+    said = capsys.readouterr().out
+    assert "expected error" in said
+    assert "scene.png: recognised" in said
+    assert "other.png: not recognised" in said
+    assert str(folder) in said
+
+
+def test_corners_may_be_given(home: Path) -> None:
+    scene = np.full((600, 800, 3), 90, np.uint8)
+    scene[100:356, 200:584] = ART
+    photo = _write(home / "scene.png", scene)
+    corners = "199.5,99.5 583.5,99.5 583.5,355.5 199.5,355.5"
+    output = home / "out"
+    assert main(["teach", photo, "--name", "x", "--corners", corners, "--output", str(output)]) == 0
+    expected = cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA)
+    difference = ObjectModel.load(output).reference.astype(float) - expected
+    assert np.abs(difference).mean() < 3
+
+
+BAD = {
+    "blank": (["blank.png"], "blank"),
+    "tiny": (["tiny.png"], "too small"),
+    "no picture": (["text.jpg"], "not a picture"),
+    "missing": (["absent.jpg"], "no such file"),
+    "zero size": (["good.png", "--size", "0x0.2"], "size '0x0.2'"),
+    "size in mm": (["good.png", "--size", "300x200"], "millimetres"),
+    "no size": (["good.png", "--size", "wide"], "WIDTHxHEIGHT"),
+    "size of another shape": (["good.png", "--cropped", "--size", "0.1x0.5"], "--size"),
+    "bad name": (["good.png", "--name", "my box"], "name"),
+    "crossed corners": (["good.png", "--corners", "0,0 9,9 9,0 0,9"], "clockwise"),
+    "no display": (["good.png", "--click"], "no display"),
+    "blank second photo": (["good.png", "blank.png"], "blank.png"),
+    "no network": (["good.png", "--model", "absent"], "absent"),
+    "folder of something else": (["good.png", "--output", "."], "object.yaml"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_can_not_be_taught_is_named_and_nothing_is_written(
+    case: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(home)
+    if case == "no display":
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    _write(home / "good.png", ART)
+    _write(home / "blank.png", np.full((300, 400, 3), 240, np.uint8))
+    _write(home / "tiny.png", ART[:32, :48])
+    (home / "text.jpg").write_text("shopping list")
+    before = sorted(home.rglob("*"))
+    options, cause = BAD[case]
+    status = main(["teach", *options, *([] if "--name" in options else ["--name", "thing"])])
+    captured = capsys.readouterr()
+    assert status == 2
+    assert cause in captured.err
+    assert "Traceback" not in captured.err
+    assert sorted(home.rglob("*")) == before
