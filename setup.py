@@ -43,7 +43,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         # Where `ros2 run` and `ros2 launch` look for executables, in either kind of install.
-        (f"lib/{NAME}", ["scripts/canonicalizer", "scripts/simulated_camera"]),
+        (f"lib/{NAME}", ["scripts/canonicalizer", "scripts/player", "scripts/simulated_camera"]),
         *tree("launch"),
         *tree("config"),
         *tree("models"),

@@ -39,6 +39,7 @@ from stn_ros.runtime.tracker import Tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 SILENCE = 1.0  # seconds after which an input that does not come is worth a word
+LOSSY = 0.8  # images per camera_info below which DDS must have lost some
 RECENT = 10.0  # seconds; a stamp further from now is of another clock and tells no latency
 
 
@@ -212,6 +213,7 @@ class CanonicalizerNode(LifecycleNode):
         dropped, self._dropped = self._worker.dropped - self._dropped, self._worker.dropped
         monitor.count("dropped", dropped)
         facts = {"state": state, "objects": ", ".join(self._objects)}
+        facts.update({f"object {name}": "not looked for" for name in self._objects})
         if self._canonicalizer is not None:
             facts["engine"] = OnnxEngine.name
         if self._outputs is not None and self._outputs.failures:
@@ -220,7 +222,9 @@ class CanonicalizerNode(LifecycleNode):
             monitor.report(
                 f"{self.get_fully_qualified_name()}: perception",
                 self._camera_frame,
-                state,
+                f"{', '.join(sorted(self._in_view)) or 'no object'} in view"
+                if self._inputs
+                else state,
                 facts,
                 self.get_clock().now(),
             )
@@ -240,6 +244,13 @@ class CanonicalizerNode(LifecycleNode):
             if not silent["detections"]:
                 text += "; detections come, but have no image"
             monitor.problem("no image", text, ERROR)
+        images, infos = monitor.recent("images"), monitor.recent("camera_info")
+        if images and images + 2 < LOSSY * infos:
+            monitor.problem(
+                "lost images",
+                f"'{self._inputs['images'].topic_name}' loses messages: {images} images came with "
+                f"{infos} camera_info; see README, 'Large images'",
+            )
         if silent["camera_info"] and "camera_info" not in self._arrivals:
             text = why_silent(self, self._inputs["camera_info"])
             monitor.problem("no camera_info", f"{text}; views go out, poses do not")

@@ -365,7 +365,8 @@ def test_diagnostics_tell_rates_latency_and_confidence(graph: Graph):
         "no diagnostics",
     )
     values = {pair.key: pair.value for pair in status.values}
-    assert (status.level, status.message, status.hardware_id) == (OK, "active", "lens")
+    assert (status.level, status.message) == (OK, "box, card in view")
+    assert status.hardware_id == "lens"
     assert values["engine"]
     assert int(values["dropped in all"]) >= 0
     assert "confidence" in values["object box"]
@@ -496,6 +497,19 @@ def test_detections_without_image_are_named(graph: Graph):
         return "detections come, but have no image" in graph.diagnosis()
 
     graph.wait(keep_detecting, "detections without image are not named")
+    graph.see()
+
+
+def test_lost_images_are_noticed(graph: Graph):
+    def lose_most() -> bool:
+        info, found, image = graph.good(graph.header())
+        graph.send(info, found, image)
+        for _ in range(30):
+            graph.info.publish(info)
+        time.sleep(0.05)
+        return "'/image' loses messages" in graph.diagnosis()
+
+    graph.wait(lose_most, "lost images are not noticed")
     graph.see()
 
 
