@@ -60,7 +60,7 @@ $(VENV)/.package: setup.py setup.cfg pyproject.toml $(VENV)/.interfaces
 # An editable install leaves out data_files. Links to each file stand in, as under
 # `colcon build --symlink-install`: `ros2 launch` does not look into linked folders.
 share := $(VENV)/share/stn_ros
-shared := $(shell find $(wildcard launch config models) -type f)
+shared := $(shell find $(wildcard launch config models scripts) -type f)
 $(VENV)/.links: Makefile $(shared) $(VENV)/.package
 	@rm -rf $(share) $(VENV)/lib/stn_ros && mkdir -p $(share) $(VENV)/lib/stn_ros
 	@cp -rs $(addprefix $(CURDIR)/,package.xml $(wildcard launch config models)) $(share)
