@@ -9,8 +9,8 @@ those close, *polish* makes the winner exact. An object that is tracked needs *p
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from stn_ros.geometry.patch import (
     region_homography,
 )
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.confidence import Evidence, confidence
+from stn_ros.runtime.confidence import Evidence, confidence, features
 from stn_ros.runtime.engine import OnnxEngine
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 
 MIN_SIDE = 12.0
 """Faces shorter than this in the frame are refused: there is nothing left to compare, pixels."""
+SETTLED = 0.01
+"""A step that moved the corners by less than this share of the face's length needs no other."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Alignment:
         corner_covariance: (8, 8) of x, y of those corners, pixels squared.
         view: (h, w, 3) uint8 BGR, the canonical view.
         tracked: found by following the last frame. region: the region it was found in, if any.
+        evidence: the numbers the confidence was judged from, see `confidence.features`.
     """
 
     object_name: str
@@ -78,6 +81,7 @@ class Alignment:
     view: NDArray[np.uint8]
     tracked: bool
     region: Region | None
+    evidence: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,10 @@ class CanonicalizerSettings:
 
 @dataclass(frozen=True)
 class _Hypothesis:
-    """A transform on trial for one object in one region."""
+    """A transform on trial for one object in one region, and what its last step said.
+
+    `moved` is how far that step moved the corners, as a share of the face's longest side.
+    """
 
     item: int
     object: int
@@ -115,6 +122,7 @@ class _Hypothesis:
     score: float = -math.inf
     evidence: Evidence | None = None
     covariance: Array | None = None
+    moved: float = math.inf
 
 
 class Canonicalizer:
@@ -240,6 +248,8 @@ class Canonicalizer:
             for i, known in enumerate(previous)
         ]
         found = self._step("polish", sampler, start)
+        unsettled = [h for h in found if h.moved > SETTLED]
+        found = [h for h in found if h.moved <= SETTLED] + self._step("polish", sampler, unsettled)
         lost = {h.item for h in start} - {
             h.item for h in found if self._confidence(sampler, h) >= self.settings.threshold
         }
@@ -313,13 +323,19 @@ class Canonicalizer:
             if not is_visible_face(homography, size):
                 continue
             corners = to_corners(homography, size)
-            if np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max() < MIN_SIDE:
+            side = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
+            if side < MIN_SIDE:
                 continue
+            shift = corners - to_corners(hypothesis.homography, size)
+            covariance = _to_camera(
+                hypothesis.homography @ frame, fit.motion[i], fit.corner_covariance[i]
+            )
             evidence = Evidence(
                 present=float(motion.present[i]),
                 aligned=float(motion.aligned[i]),
                 agreement=float(fit.agreement[i]),
                 log_scale=float(motion.log_scale[i].mean()),
+                spread=0.5 * math.log(max(float(np.trace(covariance)) / 8, 1e-6)),
             )
             moved.append(
                 replace(
@@ -327,30 +343,31 @@ class Canonicalizer:
                     homography=homography,
                     evidence=evidence,
                     score=_log_sigmoid(evidence.present) + _log_sigmoid(evidence.aligned),
-                    covariance=_to_camera(
-                        hypothesis.homography @ frame, fit.motion[i], fit.corner_covariance[i]
-                    ),
+                    covariance=covariance,
+                    moved=float(np.linalg.norm(shift, axis=1).mean() / side),
                 )
             )
         return moved
 
-    def _confidence(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> float:
+    def _features(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> dict[str, float]:
         assert hypothesis.evidence is not None
         model = self.objects[hypothesis.object]
         patch = self._patch["refine"]
         seen = sampler.sample(
             hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
         )
-        return confidence(
-            hypothesis.evidence, seen, self._reference_patches[hypothesis.object], self._judge
-        )
+        return features(hypothesis.evidence, seen, self._reference_patches[hypothesis.object])
+
+    def _confidence(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> float:
+        return confidence(self._features(sampler, hypothesis), self._judge)
 
     def _answer(
         self, sampler: FrameSampler, hypothesis: _Hypothesis, tracked: bool, region: Region | None
     ) -> Alignment:
         assert hypothesis.covariance is not None
         model = self.objects[hypothesis.object]
-        sure = self._confidence(sampler, hypothesis)
+        evidence = self._features(sampler, hypothesis)
+        sure = confidence(evidence, self._judge)
         accepted = sure >= self.settings.threshold
         view = sampler.sample(hypothesis.homography, model.size)
         return Alignment(
@@ -366,6 +383,7 @@ class Canonicalizer:
             view=cv2.cvtColor(view, cv2.COLOR_BGRA2BGR),
             tracked=tracked,
             region=region,
+            evidence=evidence,
         )
 
 

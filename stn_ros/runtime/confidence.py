@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+MIN_INSIDE = 0.4
+"""Share of the face that must lie inside the frame."""
+
 
 class Evidence(NamedTuple):
     """What the last step said.
@@ -22,12 +25,14 @@ class Evidence(NamedTuple):
         present, aligned: the network's verdicts, logits.
         agreement: share of the weight that agrees with the homography, 0..1.
         log_scale: mean log of the expected error of a cell, cells.
+        spread: log of the corners' root mean square uncertainty, camera pixels.
     """
 
     present: float
     aligned: float
     agreement: float
     log_scale: float
+    spread: float
 
 
 def features(
@@ -41,26 +46,21 @@ def features(
     """
     return {
         "bias": 1.0,
+        "inside": float((seen[..., 3][reference[..., 3] > 0] > 0).mean()),
         "present": float(np.clip(evidence.present, -10, 10)),
         "aligned": float(np.clip(evidence.aligned, -10, 10)),
         "agreement": evidence.agreement,
         "log_scale": evidence.log_scale,
+        "spread": evidence.spread,
         "likeness": likeness(seen, reference),
     }
 
 
-def confidence(
-    evidence: Evidence,
-    seen: NDArray[np.uint8],
-    reference: NDArray[np.uint8],
-    judge: Mapping[str, float],
-) -> float:
+def confidence(found: Mapping[str, float], judge: Mapping[str, float]) -> float:
     """Logistic of the weighted `features`, 0..1; a face mostly out of the frame gets 0."""
-    on_face = reference[..., 3] > 0
-    if seen[..., 3][on_face].mean() < 0.4 * 255:
+    if found["inside"] < MIN_INSIDE:
         return 0.0
-    found = features(evidence, seen, reference)
-    total = sum(judge[name] * value for name, value in found.items())
+    total = sum(weight * found[name] for name, weight in judge.items())
     return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
 
 
@@ -88,7 +88,6 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
             a, b = a - a.mean(axis=0), b - b.mean(axis=0)
             power = float((b**2).mean())
             if power > 4.0:
-                values.append(
-                    float((a * b).mean()) / math.sqrt(power * float((a**2).mean()) + 1e-3)
-                )
+                scale = math.sqrt(power * float((a**2).mean()) + 1e-3)
+                values.append(float((a * b).mean()) / scale)
     return float(np.median(values)) if values else 0.0

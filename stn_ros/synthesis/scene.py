@@ -108,7 +108,7 @@ def face_homography(
     depth = focal / long_side
     axis = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
     tilting = cv2.Rodrigues(axis * tilt)[0]
-    rolling = cv2.Rodrigues(np.array([0, 0, roll]))[0]
+    rolling = cv2.Rodrigues(np.array([0.0, 0.0, roll]))[0]
     sight = ray / np.linalg.norm(ray)
     cross = np.cross([0.0, 0.0, 1.0], sight)
     angle = math.asin(min(1.0, float(np.linalg.norm(cross))))

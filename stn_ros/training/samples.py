@@ -264,7 +264,7 @@ class SampleMaker:
         if flips and rng.random() < 0.7:
             start = (
                 view.homography
-                @ _face_turn(int(rng.choice(flips)), face.size)
+                @ face_turn(int(rng.choice(flips)), face.size)
                 @ _wobble(rng, stage.offset, face.size)
             )
             yield reference, read(start), np.eye(3), False, NO
@@ -299,7 +299,7 @@ def _wobble(
     return from_corners(face_corners(size), (moved + 1) / 2 * np.array(size) - 0.5)
 
 
-def _face_turn(turn: int, size: tuple[int, int]) -> np.ndarray:
+def face_turn(turn: int, size: tuple[int, int]) -> np.ndarray:
     """The face put down turned by a multiple of 90 degrees, its outline kept."""
     corners = face_corners(size)
     return from_corners(corners, np.roll(corners, -turn // 90, axis=0))

@@ -1,0 +1,92 @@
+"""Fits the confidence: what an answer of the whole cascade looks like when it is right.
+
+Answers to questions with known truth are collected on training pictures: objects that are there, in
+easy and in hopeless views, and objects that are not. A logistic regression then tells right answers
+from wrong ones; wrong ones weigh more, because a pose that is not true is worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
+
+from stn_ros.geometry.homography import corner_error
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis.scene import SHARP, Conditions, render_view
+from stn_ros.synthesis.textures import Textures
+from stn_ros.training.samples import jittered_box
+
+NAMES = ("bias", "present", "aligned", "agreement", "log_scale", "spread", "likeness")
+RIGHT_PX, WRONG_PX = 3.0, 8.0
+WRONG_WEIGHT = 6.0
+
+_VIEWS = (
+    Conditions(),
+    replace(SHARP, tilt=(0.0, 60.0), blur=(0.0, 2.5), long_side=(60.0, 250.0)),
+    replace(
+        Conditions(),
+        long_side=(35, 120),
+        blur=(1.0, 4.0),
+        occluded_share=0.8,
+        occluded=(0.2, 0.6),
+        tilt=(20.0, 70.0),
+    ),
+)
+
+
+def collect(
+    bundle: NetworkBundle, answers: int, seed: int, progress: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Answers to judge: (N, len(NAMES)) features and (N,) whether right.
+
+    Answers between right and wrong (3 to 8 px) are left out.
+    """
+    rng = np.random.default_rng(seed)
+    textures = Textures("train")
+    faces = [textures.face(rng, 320) for _ in range(80)]
+    canonicalizer = Canonicalizer(
+        bundle, [ObjectModel(f"face_{i}", face) for i, face in enumerate(faces)]
+    )
+    rows, right = [], []
+    for count in tqdm(range(answers), unit="answer", disable=not progress, desc="judge"):
+        shown = int(rng.integers(len(faces)))
+        view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
+        absent = rng.random() < 0.3
+        asked = int(rng.integers(len(faces))) if absent else shown
+        region = Region(f"face_{asked}", *jittered_box(rng, view.box))
+        for answer in canonicalizer.process(view.frame, [region]):
+            error = corner_error(answer.homography, view.homography, view.size)
+            if asked != shown:
+                error = np.inf
+            if RIGHT_PX <= error <= WRONG_PX:
+                continue
+            rows.append([answer.evidence[name] for name in NAMES])
+            right.append(error < RIGHT_PX)
+    return np.array(rows), np.array(right)
+
+
+def fit(rows: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, float]:
+    """Weights by name for `runtime.confidence`; at 0.5 a wrong answer counts `WRONG_WEIGHT` times.
+
+    Raises:
+        ValueError: only right or only wrong answers were collected.
+    """
+    if right.all() or not right.any():
+        raise ValueError(
+            f"{len(right)} answers, all {'right' if right.all() else 'wrong'}: "
+            "collect more, or train the network longer"
+        )
+    spread = rows[:, 1:].std(axis=0) + 1e-9
+    model = LogisticRegression(C=1.0, class_weight={True: 1.0, False: WRONG_WEIGHT}, max_iter=1000)
+    model.fit(rows[:, 1:] / spread, right)
+    weights = model.coef_[0] / spread
+    return {
+        "bias": float(model.intercept_[0]),
+        **{name: float(w) for name, w in zip(NAMES[1:], weights, strict=True)},
+    }

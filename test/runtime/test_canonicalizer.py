@@ -1,0 +1,118 @@
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.geometry.camera import CameraModel
+from stn_ros.geometry.homography import corner_error
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.textures import Textures
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Three held-out objects, a canonicalizer that knows them, and views of each."""
+    rng = np.random.default_rng(12)
+    textures = Textures("held_out")
+    models = [ObjectModel(name, textures.face(rng, 256)) for name in ("one", "two", "three")]
+    views = [render_view(rng, m.reference, textures.background, SHARP) for m in models]
+    return models, Canonicalizer(NetworkBundle.load(), models), views
+
+
+def test_objects_are_located_from_their_boxes(world):
+    models, canonicalizer, views = world
+    for model, view in zip(models, views, strict=True):
+        (found,) = canonicalizer.process(view.frame, [Region(model.name, *view.box)])
+        assert found.accepted, found.reason
+        assert found.reason == ""
+        assert corner_error(found.homography, view.homography, view.size) < 3
+        assert found.view.shape == model.reference.shape
+        likeness = np.corrcoef(found.view.ravel(), model.reference.ravel())[0, 1]
+        assert likeness > 0.8
+        assert np.linalg.eigvalsh(found.corner_covariance).min() > -1e-9
+
+
+def test_a_region_without_a_name_asks_every_object(world):
+    _, canonicalizer, views = world
+    (found,) = canonicalizer.process(views[1].frame, [Region("", *views[1].box)])
+    assert found.object_name == "two"
+    assert found.accepted
+
+
+def test_an_absent_object_is_not_accepted(world):
+    _, canonicalizer, views = world
+    for found in canonicalizer.process(views[0].frame, [Region("two", *views[0].box)]):
+        assert not found.accepted
+        assert "two: confidence" in found.reason
+
+
+def test_a_known_object_is_followed_and_its_region_not_searched(world):
+    models, canonicalizer, views = world
+    view, region = views[2], Region(models[2].name, *views[2].box)
+    located = canonicalizer.process(view.frame, [region])
+    shifted = np.roll(view.frame, (3, 5), axis=(0, 1))
+    (followed,) = canonicalizer.process(shifted, [region], located)
+    assert followed.tracked
+    move = followed.corners - located[0].corners
+    np.testing.assert_allclose(move, np.broadcast_to([5.0, 3.0], (4, 2)), atol=1.2)
+    np.testing.assert_allclose(move.mean(axis=0), [5.0, 3.0], atol=0.4)
+
+
+def test_several_regions_in_one_frame_keep_their_order(world):
+    _, canonicalizer, views = world
+    view = views[0]
+    regions = [Region("two", *view.box), Region("one", *view.box)]
+    found = canonicalizer.process(view.frame, regions)
+    assert [f.object_name for f in found if f.accepted] == ["one"]
+    assert [f.region.object_name for f in found][-1] == "one"
+
+
+def test_distorted_frame_gives_the_ideal_homography(world):
+    _, canonicalizer, views = world
+    view = views[0]
+    camera = CameraModel.from_calibration(
+        width=640,
+        height=480,
+        k=[600, 0, 319.5, 0, 600, 239.5, 0, 0, 1],
+        d=[-0.25, 0.08, 0, 0, 0],
+        distortion_model="plumb_bob",
+        rectified=False,
+        p=[600, 0, 319.5, 0, 0, 600, 239.5, 0, 0, 0, 1, 0],
+    )
+    raw = np.stack(np.meshgrid(np.arange(640.0), np.arange(480.0)), axis=-1).reshape(-1, 2)
+    ideal = camera.undistort_points(raw).reshape(480, 640, 2).astype(np.float32)
+    frame = cv2.remap(view.frame, ideal, None, cv2.INTER_LINEAR)
+    left, top, width, height = view.box
+    box = camera.distort_points(np.array([[left, top], [left + width, top + height]], np.float64))
+    region = Region("one", *box[0], *(box[1] - box[0]))
+    (found,) = canonicalizer.process(frame, [region], camera=camera)
+    assert corner_error(found.homography, view.homography, view.size) < 3
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        (Region("nobody", 0, 0, 10, 10), "'nobody', which is not loaded; loaded: one, two"),
+        (Region("one", float("nan"), 0, 10, 10), "not finite"),
+        (Region("one", 5, 5, 0, 10), "is empty"),
+        (Region("one", 900, 5, 50, 50), "outside the 640 x 480 image"),
+    ],
+)
+def test_bad_regions_are_named(world, region, message):
+    _, canonicalizer, views = world
+    with pytest.raises(ValueError, match=message):
+        canonicalizer.process(views[0].frame, [region])
+
+
+def test_settings_and_objects_are_checked(world):
+    models, _, _ = world
+    with pytest.raises(ValueError, match=r"threshold is 1\.5"):
+        CanonicalizerSettings(threshold=1.5)
+    with pytest.raises(ValueError, match="turns is 2"):
+        CanonicalizerSettings(turns=2)
+    with pytest.raises(ValueError, match="no objects"):
+        Canonicalizer(NetworkBundle.load(), [])
+    with pytest.raises(ValueError, match=r"'one'.*more than once"):
+        Canonicalizer(NetworkBundle.load(), [models[0], models[0]])

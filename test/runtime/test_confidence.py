@@ -1,0 +1,48 @@
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.runtime.confidence import Evidence, confidence, features, likeness
+
+EVIDENCE = Evidence(present=2.0, aligned=1.0, agreement=0.9, log_scale=-2.0, spread=-1.0)
+
+
+def _patch(seed, valid=255):
+    rng = np.random.default_rng(seed)
+    picture = cv2.resize(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8), (64, 64))
+    return np.dstack([picture, np.full((64, 64), valid, np.uint8)])
+
+
+def test_likeness_of_a_picture_with_itself_and_others():
+    first = _patch(0)
+    assert likeness(first, first) == pytest.approx(1.0, abs=1e-3)
+    assert likeness(_patch(1), first) < 0.4
+    turned = np.ascontiguousarray(np.rot90(first, 2))
+    assert likeness(turned, first) < 0.4
+
+
+def test_likeness_ignores_light_and_a_small_occluder():
+    first = _patch(0)
+    seen = first.copy()
+    seen[..., :3] = (first[..., :3] * np.linspace(0.4, 0.9, 64)[None, :, None]).astype(np.uint8)
+    seen[:20, :30, :3] = 200
+    assert likeness(seen, first) > 0.8
+
+
+def test_nothing_to_compare_is_no_likeness():
+    assert likeness(_patch(0, valid=0), _patch(0)) == 0.0
+
+
+def test_confidence_by_hand():
+    patch = _patch(0)
+    found = features(EVIDENCE, patch, patch)
+    assert found["inside"] == 1.0
+    judge = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "likeness": 0.0}
+    assert confidence(found, judge) == pytest.approx(1 / (1 + np.exp(-0.25)))
+    assert confidence(found, {"bias": 500.0}) == pytest.approx(1.0)
+
+
+def test_a_face_mostly_out_of_the_frame_is_never_trusted():
+    seen = _patch(0)
+    seen[:, 20:] = 0
+    assert confidence(features(EVIDENCE, seen, _patch(0)), {"bias": 50.0}) == 0.0

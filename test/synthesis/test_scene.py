@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.geometry.homography import apply, face_corners, to_corners
+from stn_ros.synthesis.scene import (
+    HELD_OUT_CONDITIONS,
+    SHARP,
+    Conditions,
+    face_homography,
+    paste_face,
+    render_view,
+)
+
+PLAIN = replace(SHARP, noise=(0, 0), blur=(0, 0), harsh_light=0.0, compressed=0.0, body_share=0.0)
+
+
+def _face(size=(96, 64)):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+
+
+def _grey(rng, size):
+    return np.full((size[1], size[0], 3), 128, np.uint8)
+
+
+def test_face_square_on_by_hand():
+    matrix = face_homography((100, 50), (320, 240), 200, 0, 0, 0, 600, (320, 240))
+    corners = to_corners(matrix, (100, 50))
+    np.testing.assert_allclose(corners, [[220, 190], [420, 190], [420, 290], [220, 290]], atol=1e-6)
+
+
+@pytest.mark.parametrize("centre", [(320, 240), (80, 400)])
+def test_tilt_is_the_angle_to_the_line_of_sight(centre):
+    tilt, focal, principal = np.radians(40), 600.0, (320.0, 240.0)
+    matrix = face_homography((100, 50), centre, 120, 0.7, tilt, 1.1, focal, principal)
+    camera = np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1]])
+    to_plane = np.array([[1, 0, -49.5], [0, 1, -24.5], [0, 0, 100]]) / 100
+    extrinsic = np.linalg.inv(camera) @ matrix @ np.linalg.inv(to_plane)
+    extrinsic /= np.linalg.norm(extrinsic[:, 0])
+    assert extrinsic[:, 0] @ extrinsic[:, 1] == pytest.approx(0, abs=1e-9)
+    normal = np.cross(extrinsic[:, 0], extrinsic[:, 1])
+    sight = extrinsic[:, 2] / np.linalg.norm(extrinsic[:, 2])
+    assert np.arccos(abs(normal @ sight)) == pytest.approx(tilt, abs=1e-6)
+    np.testing.assert_allclose(apply(matrix, [[49.5, 24.5]])[0], centre, atol=1e-6)
+
+
+def test_truth_is_where_the_face_is_drawn():
+    face = _face()
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        view = render_view(rng, face, _grey, replace(PLAIN, clutter=0))
+        back = cv2.warpPerspective(
+            view.frame, view.homography, view.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        inner = (slice(4, -4), slice(4, -4))
+        first, second = back[inner].astype(float).ravel(), face[inner].astype(float).ravel()
+        assert np.corrcoef(first, second)[0, 1] > 0.99
+
+
+def test_near_only_is_the_same_view_cut_out():
+    face = _face()
+    whole = render_view(np.random.default_rng(5), face, _grey, replace(PLAIN, clutter=0))
+    near = render_view(
+        np.random.default_rng(5), face, _grey, replace(PLAIN, clutter=0), near_only=True
+    )
+    assert near.frame.size < whole.frame.size
+    shift = to_corners(whole.homography, whole.size) - to_corners(near.homography, near.size)
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], (4, 2)), atol=1e-6)
+
+
+def test_visible_share_counts_occluders_and_the_frame():
+    face, rng = _face(), np.random.default_rng(2)
+    occluded = replace(PLAIN, occluded_share=1.0, occluded=(0.1, 0.3))
+    shares = [render_view(rng, face, _grey, occluded).visible for _ in range(20)]
+    assert all(0.69 <= share <= 0.91 for share in shares)
+    cut = replace(PLAIN, cut_share=1.0, long_side=(200, 250))
+    shares = [render_view(rng, face, _grey, cut).visible for _ in range(40)]
+    assert min(shares) > 0.55
+    assert min(shares) < 0.99
+
+
+def test_box_bounds_the_face_and_stays_in_the_frame():
+    face, rng = _face(), np.random.default_rng(3)
+    for _ in range(20):
+        view = render_view(rng, face, _grey, Conditions())
+        left, top, width, height = view.box
+        corners = to_corners(view.homography, view.size)
+        assert left == pytest.approx(max(corners[:, 0].min(), -0.5))
+        assert top + height == pytest.approx(min(corners[:, 1].max(), 479.5))
+        assert left >= -0.5
+        assert left + width <= 639.5
+
+
+@pytest.mark.parametrize("name", HELD_OUT_CONDITIONS)
+def test_conditions_hold(name):
+    conditions, rng = HELD_OUT_CONDITIONS[name], np.random.default_rng(4)
+    for _ in range(5):
+        view = render_view(rng, _face(), _grey, conditions)
+        assert conditions.tilt[0] <= view.tilt <= conditions.tilt[1]
+        assert conditions.long_side[0] <= view.long_side <= conditions.long_side[1] + 1e-6
+        assert conditions.blur[0] <= view.blur <= conditions.blur[1]
+        assert view.frame.shape == (480, 640, 3)
+
+
+def test_pasting_a_large_face_small_does_not_alias():
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    frame = np.zeros((100, 100, 3), np.uint8)
+    matrix = face_homography((512, 512), (50, 50), 60, 0, 0, 0, 600, (50, 50))
+    paste_face(frame, stripes, matrix)
+    inside = frame[25:75, 25:75].astype(float)
+    assert inside.std() < 12
+    assert inside.mean() == pytest.approx(127, abs=12)
+
+
+def test_pasting_keeps_to_the_frame():
+    frame = np.full((50, 50, 3), 9, np.uint8)
+    corners = face_corners((96, 64))
+    beyond = np.eye(3)
+    beyond[0, 2] = 400
+    assert corners.min() < 0
+    paste_face(frame, _face(), beyond)
+    assert (frame == 9).all()

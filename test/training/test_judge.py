@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.confidence import confidence
+from stn_ros.training.judge import NAMES, collect, fit
+
+
+def test_fit_tells_what_can_be_told_and_prefers_silence():
+    rng = np.random.default_rng(0)
+    right = rng.random(2000) < 0.7
+    rows = rng.normal(0, 1, (2000, len(NAMES)))
+    rows[:, 0] = 1.0
+    rows[:, NAMES.index("likeness")] += np.where(right, 3.0, 0.0)
+    judge = fit(rows, right)
+    assert set(judge) == set(NAMES)
+    sure = np.array(
+        [confidence({"inside": 1.0, **dict(zip(NAMES, row, strict=True))}, judge) for row in rows]
+    )
+    assert (sure[~right] > 0.5).mean() < 0.06
+    assert (sure[right] > 0.5).mean() > 0.7
+
+
+def test_fit_needs_both_kinds():
+    with pytest.raises(ValueError, match="all right"):
+        fit(np.ones((5, len(NAMES))), np.ones(5, bool))
+
+
+@pytest.mark.slow
+def test_collected_answers_are_of_both_kinds():
+    rows, right = collect(NetworkBundle.load(), 24, seed=5, progress=False)
+    assert rows.shape[1] == len(NAMES)
+    assert np.isfinite(rows).all()
+    assert 0 < right.mean() < 1

@@ -1,0 +1,87 @@
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from stn_ros.geometry.homography import corner_error, normalised_to_pixel, to_corners
+from stn_ros.geometry.patch import region_homography
+from stn_ros.training.samples import (
+    NO,
+    STAGES,
+    SampleMaker,
+    face_turn,
+    jittered_box,
+    true_turn,
+)
+
+
+@pytest.fixture(scope="module")
+def maker():
+    return SampleMaker(3, faces=12)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_the_true_motion_brings_the_patch_onto_the_reference(maker, stage):
+    batch = maker.batch(stage, 40)
+    side = stage.patch
+    assert batch.reference.shape == batch.patch.shape == (40, side, side, 4)
+    to_pixel = normalised_to_pixel((side, side))
+    before, after = [], []
+    for i in np.flatnonzero(batch.related):
+        motion = to_pixel @ batch.motion[i] @ np.linalg.inv(to_pixel)
+        moved = cv2.warpPerspective(
+            batch.patch[i], motion, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        pictures = (batch.patch[i], moved, batch.reference[i])
+        valid = np.all([picture[..., 3] > 0 for picture in pictures], axis=0)
+        if valid.sum() < 100:
+            continue
+        # Softened: fine grain differs between photo and view, and says nothing of the place.
+        seen, aligned, wanted = (
+            cv2.GaussianBlur(picture[..., :3], (0, 0), 1.5)[valid].astype(float).ravel()
+            for picture in pictures
+        )
+        before.append(np.corrcoef(seen, wanted)[0, 1])
+        after.append(np.corrcoef(aligned, wanted)[0, 1])
+    assert np.median(after) > 0.5
+    assert np.mean(np.array(after) > np.array(before)) > 0.85
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_there_are_answers_of_both_kinds(maker, stage):
+    batch = maker.batch(stage, 60)
+    assert 0.3 < batch.related.mean() < 0.8
+    assert (batch.present[~batch.related] != 1).all()
+    assert (batch.present == NO).sum() > 5
+
+
+def test_same_seed_same_samples():
+    first, second = (SampleMaker(9, faces=4).batch(STAGES[0], 8) for _ in range(2))
+    np.testing.assert_array_equal(first.patch, second.patch)
+    np.testing.assert_array_equal(first.motion, second.motion)
+
+
+@pytest.mark.parametrize("turn", [0.0, 35.0, 90.0, -120.0])
+def test_true_turn_undoes_region_homography(turn):
+    assert true_turn(region_homography((5, 6, 70, 90), turn, (60, 40)), (60, 40)) == (
+        pytest.approx(turn)
+    )
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_face_turn_keeps_the_outline(turn):
+    matrix, size = face_turn(turn, (60, 40)), (60, 40)
+    corners = to_corners(np.eye(3), size)
+    turned = to_corners(matrix, size)
+    np.testing.assert_allclose(turned, np.roll(corners, -turn // 90, axis=0), atol=1e-6)
+    back = np.linalg.matrix_power(matrix, 360 // turn if turn != 270 else 4)
+    assert corner_error(back / back[2, 2], np.eye(3), size) < 1e-6
+
+
+def test_jittered_box_stays_near():
+    rng = np.random.default_rng(0)
+    boxes = np.array([jittered_box(rng, (100, 50, 40, 20)) for _ in range(200)])
+    assert np.abs(boxes[:, 0] + boxes[:, 2] / 2 - 120).max() <= 0.08 * 40
+    assert np.exp(-0.12) * 20 <= boxes[:, 3].min() <= boxes[:, 3].max() <= np.exp(0.12) * 20
+    assert boxes.std(axis=0).min() > 0.5
