@@ -13,6 +13,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "teach": ("stn_ros.teaching.command", "make an object from one photo of its face"),
     "benchmark": ("stn_ros.evaluation.command", "measure accuracy beside SIFT"),
+    "train-network": ("stn_ros.training.command", "train the network that serves every object"),
 }
 EPILOG = """\
 from a photo to a pose:

@@ -1,0 +1,92 @@
+"""`stn-ros train-network`: train the network that ships, and export it."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import cv2
+
+from stn_ros.synthesis.textures import Textures
+
+DESCRIPTION = """\
+Train the network that serves every flat object, on views rendered while it trains: drawn artwork
+and photos of installed packages, at any turn, tilt and distance, blurred, lit, occluded, cut off.
+
+The folder keeps a checkpoint a minute: run the same command again and it goes on where it was,
+also after a crash. --minutes counts the time of all runs together. A GPU is used where PyTorch
+finds one. At the end the confidence is fitted and the network is written to --export, ready for
+the node (parameter model) and `stn-ros benchmark --model`."""
+
+PATCHES = {"locate": 48, "refine": 64, "polish": 128}
+UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "likeness": 3.0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("folder", type=Path, help="where checkpoint and log are kept")
+    parser.add_argument("--minutes", type=float, default=120.0, help="length of the training (120)")
+    parser.add_argument("--seed", type=int, default=1, help="of weights and data (1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render (1)")
+    parser.add_argument("--threads", type=int, default=0, help="of the network, 0: all cores (0)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the start (0.001)")
+    parser.add_argument("--export", type=Path, help="network folder (default: FOLDER/network)")
+    parser.add_argument(
+        "--answers", type=int, default=2000, help="answers the confidence is fitted on (2000)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, fit the confidence, export."""
+    for name, least in (("minutes", 0.0), ("workers", 0), ("threads", 0), ("answers", 20)):
+        if getattr(args, name) < least:
+            raise ValueError(f"--{name} is {getattr(args, name)}: must be at least {least}")
+    try:
+        # PyTorch is no part of the robot's install.
+        from stn_ros.training.export import export_bundle
+        from stn_ros.training.judge import collect, fit
+        from stn_ros.training.loop import Settings, Trainer, held_out_batches
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
+    cv2.setNumThreads(1)
+    settings = Settings(
+        args.folder,
+        args.minutes,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        workers=args.workers,
+        threads=args.threads,
+    )
+    trainer = Trainer(settings)
+    print(
+        f"training on {trainer.device}, {trainer.spent / 60:.1f} of {args.minutes:g} minutes done"
+    )
+    if trainer.spent < settings.minutes * 60:
+        trainer.run()
+    figures = trainer.check(held_out_batches())
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = export_bundle(trainer.average, PATCHES, Path(scratch) / "network", UNJUDGED, {})
+        rows, right = collect(draft, args.answers, args.seed)
+    card = {
+        "data": {
+            "artwork": "drawn by stn_ros.synthesis.artwork, train styles",
+            "photos": [name for name, _ in Textures("train").photos],
+            "seed": args.seed,
+        },
+        "training": {
+            "minutes": round(trainer.spent / 60, 1),
+            "steps": trainer.step,
+            "samples": trainer.samples,
+            "device": str(trainer.device),
+        },
+        "held_out_steps": {
+            stage: {name: round(value, 3) for name, value in values.items()}
+            for stage, values in figures.items()
+        },
+        "judged_answers": {"right": int(right.sum()), "wrong": int((~right).sum())},
+    }
+    folder = args.export or args.folder / "network"
+    export_bundle(trainer.average, PATCHES, folder, fit(rows, right), card)
+    print(f"wrote {folder}")
+    return 0
