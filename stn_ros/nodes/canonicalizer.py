@@ -263,6 +263,8 @@ class CanonicalizerNode(LifecycleNode):
     # On the worker's thread.
 
     def _failed(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # the process is ending, and nothing can be published any more
         self._monitor.problem("frame", f"frame lost by {type(error).__name__}: {error}", ERROR)
         self.get_logger().debug("".join(traceback.format_exception(error)))
 

@@ -1,12 +1,14 @@
 """Brings detections and images together by their stamps."""
 
 import threading
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-class Match(NamedTuple, Generic[Item]):
+@dataclass(frozen=True)
+class Match(Generic[Item]):
     """What `Synchronizer.take` found for an image.
 
     Attributes:

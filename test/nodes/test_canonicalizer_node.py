@@ -44,6 +44,7 @@ pytestmark = pytest.mark.ros
 SIZE = (640, 480)
 SCENE_TIME = 8.0
 TIMEOUT = 10.0
+FACES = {"box": (0, (256, 170)), "card": (1, (200, 256))}  # seed and size of the artwork
 DOMAIN = 1 + os.getpid() % 100  # other graphs on this machine stay out
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -55,18 +56,22 @@ class Graph:
     """
 
     def __init__(
-        self, folder: Path, namespace: str = "", unsized: Sequence[str] = (), **parameters: object
+        self,
+        folder: Path,
+        namespace: str = "",
+        faces: dict[str, tuple[int, tuple[int, int]]] = FACES,
+        unsized: Sequence[str] = (),
+        **parameters: object,
     ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=DOMAIN)
-        faces = {"box": (256, 170), "card": (200, 256)}
         self.objects = {
             name: ObjectModel(
                 name,
                 artwork.draw(seed, size, split="held_out"),
                 (0.001 * size[0], 0.001 * size[1]),
             )
-            for seed, (name, size) in enumerate(faces.items())
+            for name, (seed, size) in faces.items()
         }
         for name, model in self.objects.items():
             (replace(model, size_m=None) if name in unsized else model).save(folder / name)
@@ -706,6 +711,30 @@ def test_silence_is_explained(namespaced: Callable[..., Graph]):
     graph.info = graph.robot.create_publisher(CameraInfo, "camera_info", 5)
     graph.meet()
     graph.see()
+
+
+def test_two_instances_of_one_object_have_frames_and_topics_of_their_own(
+    tmp_path: Path, namespaced: Callable[..., Graph]
+):
+    alike = {"box": FACES["box"], "twin": FACES["box"]}
+    graph = namespaced(
+        "pair", faces=alike, objects=[str(tmp_path / "box")], detection_map=["twin=box"]
+    )
+    second = graph.listen(Image, "box_2/aligned/image")
+    graph.start()
+    graph.meet()
+    graph.wait(lambda: graph.robot.count_publishers("box_2/aligned/image"), "no second view")
+    graph.forget()
+    header = graph.header()
+    graph.send(*graph.good(header))
+    found = graph.result(header).detections
+    assert sorted(one.id for one in found) == ["box", "box_2"]
+    assert {one.results[0].hypothesis.class_id for one in found} == {"box"}
+    depths = sorted(one.results[0].pose.pose.position.z for one in found)
+    np.testing.assert_allclose(depths, sorted(truth.t[2] for truth in graph.truth), rtol=0.02)
+    view = graph.matching("box_2/aligned/image", header.stamp)
+    assert view.header.frame_id == "pair/box_2/view"
+    graph.robot.destroy_subscription(second)
 
 
 def test_distorted_images_give_the_same_poses(namespaced: Callable[..., Graph]):
