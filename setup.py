@@ -1,4 +1,4 @@
-"""Build of the stn_ros package, the same under colcon and under pip."""
+"""Build of the stn_ros package, the same under colcon and under pip; setup.cfg says what it is."""
 
 from pathlib import Path
 
@@ -17,13 +17,6 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 
 setup(
-    name=NAME,
-    version="0.1.0",
-    description="Aligned views and 6-DoF poses of known flat objects, from any ROS 2 camera",
-    maintainer="stn_ros maintainers",
-    maintainer_email="maintainers@stn-ros.example",
-    license="Apache-2.0",
-    python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     # OpenCV is required too, but not here: ROS 2 brings the system's, which pip does not see, and
     # a second one beside it would clash with cv_bridge. requirements/run.txt names the wheel.
@@ -49,5 +42,4 @@ setup(
         *tree("models"),
     ],
     entry_points={"console_scripts": ["stn-ros = stn_ros.cli:main"]},
-    zip_safe=False,
 )
