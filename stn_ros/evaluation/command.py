@@ -73,9 +73,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.without_sift:
         contestants[SIFT] = Sift()
     outcomes = hold(trials, contestants, count)
+    card = ", ".join(
+        f"{name} {value}" for name, value in bundle.card.items() if isinstance(value, (int, str))
+    )
     notes += [
-        f"network {bundle.folder.name}, threshold {settings.threshold:g}, seed {args.seed}, "
-        f"{date.today().isoformat()}, {platform.machine()}, one thread"
+        f"network: {card}; threshold {settings.threshold:g}",
+        f"seed {args.seed}, {date.today().isoformat()}, {platform.machine()}, one thread",
     ]
     summary = report.summarise(outcomes)
     name = args.what.replace("-", "_")

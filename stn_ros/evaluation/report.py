@@ -15,10 +15,11 @@ def summarise(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
     """Figures by contestant: accuracy by group, and the promise of its confidence."""
     summary: dict[str, Any] = {}
     for name, answers in outcomes.items():
-        groups = dict.fromkeys(answer.group for answer in answers if answer.present)
+        present = [answer for answer in answers if answer.present]
+        groups = dict.fromkeys(answer.group for answer in present)
         summary[name] = {
             "accuracy": {
-                group: accuracy([answer for answer in answers if answer.group == group])
+                group: accuracy([answer for answer in present if answer.group == group])
                 for group in groups
             },
             "promise": promise(answers),
