@@ -17,6 +17,8 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 
 setup(
+    python_requires=">=3.10",  # colcon cannot read this one from setup.cfg
+    zip_safe=False,
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     # OpenCV is required too, but not here: ROS 2 brings the system's, which pip does not see, and
     # a second one beside it would clash with cv_bridge. requirements/run.txt names the wheel.
