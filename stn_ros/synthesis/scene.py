@@ -64,6 +64,7 @@ class View:
     Attributes:
         frame: (H, W, 3) uint8 BGR, the whole camera frame, or the part of it near the face.
         homography: 3x3, canonical pixels (of the face picture) -> frame pixels.
+        camera: 3x3, the pinhole camera's matrix for `frame`.
         size: (width, height) of the face picture.
         box: (left, top, width, height), the face's outline clipped to the frame, frame pixels.
         visible: share of the face that is neither occluded nor out of the frame.
@@ -72,6 +73,7 @@ class View:
 
     frame: np.ndarray
     homography: np.ndarray
+    camera: np.ndarray
     size: tuple[int, int]
     box: tuple[float, float, float, float]
     visible: float
@@ -138,7 +140,7 @@ def render_view(
     h, w = face.shape[:2]
     size = (w, h)
     tilt, long_side = rng.uniform(*conditions.tilt), _log_uniform(rng, conditions.long_side)
-    homography = _placed(rng, size, tilt, long_side, frame_size, conditions)
+    homography, camera = _placed(rng, size, tilt, long_side, frame_size, conditions)
     corners = apply(homography, face_corners(size))
     low, high = corners.min(axis=0), corners.max(axis=0)
     window = (0, 0, *frame_size)
@@ -175,6 +177,7 @@ def render_view(
     return View(
         frame=frame,
         homography=homography,
+        camera=shift @ camera,
         size=size,
         box=(low[0], low[1], high[0] - low[0], high[1] - low[1]),
         visible=_visible_share(homography, size, covered, extent),
@@ -245,13 +248,15 @@ def _placed(
     long_side: float,
     frame_size: tuple[int, int],
     conditions: Conditions,
-) -> np.ndarray:
-    """A random homography with the face in the frame, or partly out of it where that may be."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Homography and camera, with the face in the frame or, where that may be, partly out of it."""
     width, height = frame_size
+    principal = ((width - 1) / 2, (height - 1) / 2)
     may_leave = rng.random() < conditions.cut_share
     for attempt in range(30):
         # A face too large for the frame at any place is moved away from the camera.
         length = long_side * (1.0 if attempt < 10 else 0.97 ** (attempt - 9))
+        focal = width * rng.uniform(0.7, 1.8)
         homography = face_homography(
             size,
             (rng.uniform(0.08, 0.92) * width, rng.uniform(0.08, 0.92) * height),
@@ -259,8 +264,8 @@ def _placed(
             rng.uniform(-math.pi, math.pi),
             math.radians(tilt),
             rng.uniform(-math.pi, math.pi),
-            width * rng.uniform(0.7, 1.8),
-            ((width - 1) / 2, (height - 1) / 2),
+            focal,
+            principal,
         )
         corners = apply(homography, face_corners(size))
         inside = (corners > -0.5) & (corners < np.array(frame_size) - 0.5)
@@ -269,7 +274,7 @@ def _placed(
             and _visible_share(homography, size, np.zeros((32, 32), np.uint8), frame_size) > 0.6
         ):
             break
-    return homography
+    return homography, np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1.0]])
 
 
 def _visible_share(

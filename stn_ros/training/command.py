@@ -69,16 +69,14 @@ def run(args: argparse.Namespace) -> int:
         draft = export_bundle(trainer.average, PATCHES, Path(scratch) / "network", UNJUDGED, {})
         rows, right = collect(draft, args.answers, args.seed)
     card = {
+        "minutes": round(trainer.spent / 60),
+        "steps": trainer.step,
+        "samples": trainer.samples,
+        "seed": args.seed,
+        "device": str(trainer.device),
         "data": {
             "artwork": "drawn by stn_ros.synthesis.artwork, train styles",
             "photos": [name for name, _ in Textures("train").photos],
-            "seed": args.seed,
-        },
-        "training": {
-            "minutes": round(trainer.spent / 60, 1),
-            "steps": trainer.step,
-            "samples": trainer.samples,
-            "device": str(trainer.device),
         },
         "held_out_steps": {
             stage: {name: round(value, 3) for name, value in values.items()}

@@ -83,6 +83,17 @@ def test_visible_share_counts_occluders_and_the_frame():
     assert min(shares) < 0.99
 
 
+def test_camera_and_homography_make_a_rigid_pose():
+    face, rng = _face(), np.random.default_rng(6)
+    for near_only in (False, True):
+        view = render_view(rng, face, _grey, PLAIN, near_only=near_only)
+        plane = np.array([[96, 0, 0], [0, 96, 0], [0, 0, 1]])
+        extrinsic = np.linalg.inv(view.camera) @ view.homography @ plane
+        first, second = extrinsic[:, 0], extrinsic[:, 1]
+        assert first @ second == pytest.approx(0, abs=1e-9 * (first @ first))
+        assert first @ first == pytest.approx(second @ second)
+
+
 def test_box_bounds_the_face_and_stays_in_the_frame():
     face, rng = _face(), np.random.default_rng(3)
     for _ in range(20):
