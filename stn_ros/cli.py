@@ -11,9 +11,17 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "demo": ("stn_ros.nodes.demo", "camera, node and poses on this machine, in figures"),
     "teach": ("stn_ros.teaching.command", "make an object from one photo of its face"),
+    "make-bag": ("stn_ros.evaluation.bag_command", "a rosbag of real photos with their truth"),
+    "replay": ("stn_ros.nodes.replay", "play such a bag through the running node, in figures"),
     "benchmark": ("stn_ros.evaluation.command", "measure accuracy beside SIFT"),
     "train-network": ("stn_ros.training.command", "train the network that serves every object"),
+}
+NEEDS = {
+    "rclpy": "ROS 2 (source its setup file, or run `make setup` in the source tree)",
+    "torch": "PyTorch (pip install 'stn_ros[train]')",
+    "rosbags": "rosbags (pip install 'stn_ros[bags]')",
 }
 EPILOG = """\
 from a photo to a pose:
@@ -45,7 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name == asked:
-            chosen = importlib.import_module(module)
+            try:
+                chosen = importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name is None or error.name.startswith("stn_ros"):
+                    raise
+                needed = error.name.partition(".")[0]
+                print(f"stn-ros {name}: {NEEDS.get(needed, needed)} is missing", file=sys.stderr)
+                return 2
             command.description = chosen.DESCRIPTION
             chosen.add_arguments(command)
     args = parser.parse_args(arguments)

@@ -1,0 +1,48 @@
+"""Where an aligned view was taken from, read off the view itself."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from stn_ros.geometry.homography import corner_error
+
+
+def view_homography(
+    frame: np.ndarray, view: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Register a view against the frame it was sampled from.
+
+    Both show the same pixels, so enhanced correlation (Evangelidis & Psarakis 2008) finds the
+    sampling transform to a few hundredths of a pixel wherever it converges at all.
+
+    Args:
+        frame, view: BGR uint8. start: 3x3, view -> frame pixels, a guess.
+
+    Returns:
+        The homography view -> frame pixels, and the correlation reached (1 = the same picture);
+        the start and -1 where it does not converge.
+    """
+    greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (view, frame)]
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 200, 1e-7)
+    guess = (start / start[2, 2]).astype(np.float32)
+    for smoothing in (9, 3):
+        try:
+            correlation, guess = cv2.findTransformECC(
+                greys[0], greys[1], guess, cv2.MOTION_HOMOGRAPHY, criteria, None, smoothing
+            )
+        except cv2.error:
+            return start, -1.0
+    return guess.astype(np.float64), float(correlation)
+
+
+def view_error(frame: np.ndarray, view: np.ndarray, truth: np.ndarray) -> float:
+    """Corner error in pixels of the transform a view was sampled by; infinite if it is far off.
+
+    Args:
+        frame, view: BGR uint8. truth: 3x3, view -> frame pixels.
+    """
+    found, correlation = view_homography(frame, view, truth)
+    if correlation < 0.97:
+        return float("inf")
+    return corner_error(found, truth, (view.shape[1], view.shape[0]))
