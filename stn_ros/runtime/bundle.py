@@ -13,7 +13,7 @@ from stn_ros.runtime.paths import models_folder
 
 FORMAT = 1
 BUNDLE_FILE = "network.yaml"
-STAGES = ("locate", "refine", "polish")
+STAGES = ("locate", "refine", "polish", "track")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class NetworkBundle:
     Attributes:
         features: graph, pictures -> features.
         match: graph, reference features and patches -> motion and verdicts.
-        patches: side of the patch of each stage (locate, refine, polish), pixels.
+        patches: side of the patch of each stage (`STAGES`), pixels.
         judge: weights of the final confidence, see `confidence`.
         card: how it was trained and what it reaches (plain YAML values).
     """

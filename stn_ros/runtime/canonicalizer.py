@@ -3,7 +3,8 @@
 Two operations in a loop (inverse-compositional Spatial Transformer, Lin & Lucey 2017):
 `patch = sample(frame, T)` and `T <- T . M(patch)`, always from the full-resolution frame, from
 coarse to fine: *locate* tries every turn in the plane at once and keeps the best, *refine* brings
-those close, *polish* makes the winner exact. An object that is tracked needs *polish* only.
+those close, *polish* makes the winner exact. An object known from the last frame needs one step
+only: *track*.
 """
 
 from __future__ import annotations
@@ -247,16 +248,15 @@ class Canonicalizer:
             _Hypothesis(i, self._index[known.object_name], known.homography)
             for i, known in enumerate(previous)
         ]
-        found = self._step("polish", sampler, start)
+        found = self._step("track", sampler, start)
         unsettled = [h for h in found if h.moved > SETTLED]
-        found = [h for h in found if h.moved <= SETTLED] + self._step("polish", sampler, unsettled)
-        lost = {h.item for h in start} - {
-            h.item for h in found if self._confidence(sampler, h) >= self.settings.threshold
-        }
-        again = self._step("refine", sampler, [h for h in start if h.item in lost])
-        again = self._step("polish", sampler, self._step("refine", sampler, again))
-        found = [h for h in found if h.item not in lost] + again
-        return [self._answer(sampler, h, tracked=True, region=None) for h in found]
+        found = [h for h in found if h.moved <= SETTLED] + self._step("track", sampler, unsettled)
+        answers = {h.item: self._answer(sampler, h, tracked=True, region=None) for h in found}
+        lost = [h for h in start if h.item not in answers or not answers[h.item].accepted]
+        again = self._step("refine", sampler, self._step("refine", sampler, lost))
+        for hypothesis in self._step("polish", sampler, again):
+            answers[hypothesis.item] = self._answer(sampler, hypothesis, True, None)
+        return [answers[item] for item in sorted(answers)]
 
     def _search(
         self,
@@ -349,24 +349,17 @@ class Canonicalizer:
             )
         return moved
 
-    def _features(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> dict[str, float]:
+    def _answer(
+        self, sampler: FrameSampler, hypothesis: _Hypothesis, tracked: bool, region: Region | None
+    ) -> Alignment:
+        assert hypothesis.covariance is not None
         assert hypothesis.evidence is not None
         model = self.objects[hypothesis.object]
         patch = self._patch["refine"]
         seen = sampler.sample(
             hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
         )
-        return features(hypothesis.evidence, seen, self._reference_patches[hypothesis.object])
-
-    def _confidence(self, sampler: FrameSampler, hypothesis: _Hypothesis) -> float:
-        return confidence(self._features(sampler, hypothesis), self._judge)
-
-    def _answer(
-        self, sampler: FrameSampler, hypothesis: _Hypothesis, tracked: bool, region: Region | None
-    ) -> Alignment:
-        assert hypothesis.covariance is not None
-        model = self.objects[hypothesis.object]
-        evidence = self._features(sampler, hypothesis)
+        evidence = features(hypothesis.evidence, seen, self._reference_patches[hypothesis.object])
         sure = confidence(evidence, self._judge)
         accepted = sure >= self.settings.threshold
         view = sampler.sample(hypothesis.homography, model.size)

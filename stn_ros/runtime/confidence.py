@@ -18,6 +18,10 @@ MIN_INSIDE = 0.4
 """Share of the face that must lie inside the frame."""
 
 
+_TILES = 4
+_CONTRAST = 4.0  # grey levels squared
+
+
 class Evidence(NamedTuple):
     """What the last step said.
 
@@ -70,24 +74,28 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
     Local, so that uneven light cancels; the median, so that an occluder over less than half of the
     face does not count. Tiles without contrast in the reference are left out.
     """
-    valid = (seen[..., 3] > 0) & (reference[..., 3] > 0)
-    rows = np.flatnonzero(valid.any(axis=1))
-    columns = np.flatnonzero(valid.any(axis=0))
-    if len(rows) < 8 or len(columns) < 8:
+    valid = ((seen[..., 3] > 0) & (reference[..., 3] > 0)).astype(np.float32)
+    left, top, width, height = cv2.boundingRect((reference[..., 3] > 0).astype(np.uint8))
+    face = (slice(top, top + height), slice(left, left + width))
+    if min(width, height) < _TILES:
         return 0.0
-    values = []
-    first = cv2.GaussianBlur(seen[..., :3], (0, 0), 1.0).astype(np.float32)
-    second = cv2.GaussianBlur(reference[..., :3], (0, 0), 1.0).astype(np.float32)
-    for row in np.array_split(np.arange(rows[0], rows[-1] + 1), 4):
-        for column in np.array_split(np.arange(columns[0], columns[-1] + 1), 4):
-            tile = np.ix_(row, column)
-            mask = valid[tile]
-            if mask.mean() < 0.5:
-                continue
-            a, b = first[tile][mask], second[tile][mask]
-            a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-            power = float((b**2).mean())
-            if power > 4.0:
-                scale = math.sqrt(power * float((a**2).mean()) + 1e-3)
-                values.append(float((a * b).mean()) / scale)
-    return float(np.median(values)) if values else 0.0
+    mask = valid[face]
+    first, second = (
+        cv2.GaussianBlur(picture[..., :3], (0, 0), 1.0)[face].astype(np.float32) * mask[..., None]
+        for picture in (seen, reference)
+    )
+
+    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
+
+    share = mean(mask)
+    scale = np.maximum(share, 1e-6)[..., None]
+    middle_first, middle_second = mean(first) / scale, mean(second) / scale
+    power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2)
+    power_second = (mean(second * second) / scale - middle_second**2).mean(axis=2)
+    product = (mean(first * second) / scale - middle_first * middle_second).mean(axis=2)
+    telling = (share > 0.5) & (power_second > _CONTRAST)
+    if not telling.any():
+        return 0.0
+    tiles = product / np.sqrt(np.maximum(power_first * power_second, 1e-3))
+    return float(np.median(tiles[telling]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from stn_ros.synthesis.textures import Textures
+from stn_ros.training.samples import STAGES
 
 DESCRIPTION = """\
 Train the network that serves every flat object, on views rendered while it trains: drawn artwork
@@ -19,7 +20,6 @@ also after a crash. --minutes counts the time of all runs together. A GPU is use
 finds one. At the end the confidence is fitted and the network is written to --export, ready for
 the node (parameter model) and `stn-ros benchmark --model`."""
 
-PATCHES = {"locate": 48, "refine": 64, "polish": 128}
 UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "likeness": 3.0}
 
 
@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
     )
     if trainer.spent < settings.minutes * 60:
         trainer.run()
+    patches = {stage.name: stage.patch for stage in STAGES}
     figures = trainer.check(held_out_batches())
     with tempfile.TemporaryDirectory() as scratch:
-        draft = export_bundle(trainer.average, PATCHES, Path(scratch) / "network", UNJUDGED, {})
+        draft = export_bundle(trainer.average, patches, Path(scratch) / "network", UNJUDGED, {})
         rows, right = collect(draft, args.answers, args.seed)
     card = {
         "minutes": round(trainer.spent / 60),
@@ -85,6 +86,6 @@ def run(args: argparse.Namespace) -> int:
         "judged_answers": {"right": int(right.sum()), "wrong": int((~right).sum())},
     }
     folder = args.export or args.folder / "network"
-    export_bundle(trainer.average, PATCHES, folder, fit(rows, right), card)
+    export_bundle(trainer.average, patches, folder, fit(rows, right), card)
     print(f"wrote {folder}")
     return 0

@@ -56,8 +56,8 @@ def test_a_known_object_is_followed_and_its_region_not_searched(world):
     (followed,) = canonicalizer.process(shifted, [region], located)
     assert followed.tracked
     move = followed.corners - located[0].corners
-    np.testing.assert_allclose(move, np.broadcast_to([5.0, 3.0], (4, 2)), atol=1.2)
-    np.testing.assert_allclose(move.mean(axis=0), [5.0, 3.0], atol=0.4)
+    np.testing.assert_allclose(move, np.broadcast_to([5.0, 3.0], (4, 2)), atol=2.0)
+    np.testing.assert_allclose(move.mean(axis=0), [5.0, 3.0], atol=0.5)
 
 
 def test_several_regions_in_one_frame_keep_their_order(world):

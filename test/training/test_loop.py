@@ -52,13 +52,13 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
     assert last.step == resumed.step + 1
     line = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
     assert line["step"] == last.step
-    assert set(line) >= {"locate", "refine", "polish"}
+    assert set(line) >= {"locate", "refine", "polish", "track"}
 
 
 def test_a_bundle_is_checked_against_the_network(tmp_path):
     torch.manual_seed(0)
     network = LocalizationNetwork(channels=16)
-    patches = {"locate": 32, "refine": 48, "polish": 64}
+    patches = {"locate": 32, "refine": 48, "polish": 64, "track": 48}
     bundle = export_bundle(network, patches, tmp_path / "net", {"bias": 0.0}, {"note": "untrained"})
     assert bundle.patches == patches
     assert bundle.card == {"note": "untrained"}
