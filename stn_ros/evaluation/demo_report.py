@@ -163,14 +163,12 @@ def shortfalls(run: Mapping[str, Any], demanded_hz: float) -> list[str]:
             reasons.append(f"none of {', '.join(run['objects'])} was found in any image")
         return reasons
     for name, one in run["objects"].items():
-        kinds = ["views", "poses"] if one["has_size"] else ["views"]
-        for kind in kinds:
-            rate = one[f"{kind}_hz"]
-            if one["frames_in_view"] and rate < demanded_hz:
-                reasons.append(
-                    f"{kind} of {name} came {rate:.1f} times a second while it was in view, "
-                    f"{demanded_hz:g} are demanded"
-                )
+        kinds = ("views", "poses") if one["has_size"] else ("views",)
+        if one["frames_in_view"] and min(one[f"{kind}_hz"] for kind in kinds) < demanded_hz:
+            rates = " and ".join(f"{one[f'{kind}_hz']:.1f} {kind}" for kind in kinds)
+            reasons.append(
+                f"{name} gave {rates} a second while in view, {demanded_hz:g} are demanded"
+            )
     if not any(one["frames_in_view"] for one in run["objects"].values()):
         reasons.append("no object was in view")
     return reasons
