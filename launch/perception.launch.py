@@ -54,15 +54,28 @@ def arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+def names(text: str) -> list[str]:
+    """The names in the argument `objects`; ValueError if it is neither one nor a list of them."""
+    try:
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError:
+        parsed = {}
+    listed = parsed if isinstance(parsed, list) else [] if parsed is None else [parsed]
+    if any(isinstance(each, dict | list) for each in listed):
+        raise ValueError(f"objects:={text} is neither a name nor a list of names such as [a, b]")
+    return [str(each) for each in listed]
+
+
 def nodes(context: LaunchContext) -> list[Node]:
     """The nodes that the arguments ask for."""
     given = {each.name: LaunchConfiguration(each.name).perform(context) for each in arguments()}
+    if not Path(given["params_file"]).is_file():  # which launch itself would only warn of
+        raise FileNotFoundError(f"params_file:={given['params_file']}: there is no such file")
     sim, sim_time, autostart = (
         given[name].lower() == "true" for name in ("sim", "use_sim_time", "autostart")
     )
 
-    objects = yaml.safe_load(given["objects"]) or (list(SAMPLES)[:3] if sim else [])
-    objects = [str(name) for name in (objects if isinstance(objects, list) else [objects])]
+    objects = names(given["objects"]) or (list(SAMPLES)[:3] if sim else [])
     parameters = {"use_sim_time": sim_time}
     if objects:
         parameters["objects"] = objects

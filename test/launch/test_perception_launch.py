@@ -44,6 +44,25 @@ def test_every_argument_has_a_default_and_says_what_it_is():
         assert len(each.description) > 15
 
 
+@needs_ros2
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ("objects:=[one, two", "is neither a name nor a list of names"),
+        ("objects:={one: two}", "is neither a name nor a list of names"),
+        ("params_file:=/nowhere.yaml", "there is no such file"),
+    ],
+)
+def test_arguments_of_no_use_are_refused(argument, complaint):
+    result = subprocess.run(
+        ["ros2", "launch", LAUNCH_FILE, argument],
+        capture_output=True, text=True, timeout=60, env=child_environment(),
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert argument in result.stdout
+    assert complaint in result.stdout
+
+
 class Graph:
     """A node of the test's own, and what it sees of /cell/canonicalizer."""
 
