@@ -27,7 +27,7 @@ from stn_ros.geometry.patch import (
 )
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import Evidence, confidence, features
-from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.engine import Engine, OnnxEngine
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.solver import fit_motion
@@ -131,6 +131,7 @@ class Canonicalizer:
 
     Args:
         bundle: the network. objects: with distinct names. settings: see `CanonicalizerSettings`.
+        engine: runs the network; ONNX Runtime on the CPU unless given.
 
     Raises:
         ValueError: no objects, or two of one name.
@@ -141,6 +142,7 @@ class Canonicalizer:
         bundle: NetworkBundle,
         objects: Sequence[ObjectModel],
         settings: CanonicalizerSettings | None = None,
+        engine: Engine | None = None,
     ) -> None:
         names = [model.name for model in objects]
         if not names:
@@ -155,7 +157,7 @@ class Canonicalizer:
         self._index = {name: i for i, name in enumerate(names)}
         self._judge = bundle.judge
         self._patch = bundle.patches
-        self._engine = OnnxEngine(bundle, self.settings.threads)
+        self._engine = engine or OnnxEngine(bundle, self.settings.threads)
         self._references = {
             stage: np.concatenate(
                 [

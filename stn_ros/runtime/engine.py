@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,18 @@ class Motion(NamedTuple):
     log_scale: NDArray[np.float32]
     present: NDArray[np.float32]
     aligned: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Whatever runs the network."""
+
+    name: str
+
+    def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S, 4) BGR and validity -> (N, C, S/4, S/4)."""
+
+    def match(self, reference: NDArray[np.float32], patches: NDArray[np.uint8]) -> Motion:
+        """Compare N reference features (N, C, S/4, S/4) with N patches (N, S, S, 4)."""
 
 
 class OnnxEngine:
@@ -40,9 +52,9 @@ class OnnxEngine:
         self._match = InferenceSession(str(bundle.match), options, providers=providers)
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, S, S, 4) BGR and validity -> (N, C, S/4, S/4)."""
+        """See `Engine`."""
         return self._features.run(None, {"pictures": pictures})[0]
 
     def match(self, reference: NDArray[np.float32], patches: NDArray[np.uint8]) -> Motion:
-        """Compare N reference features (N, C, S/4, S/4) with N patches (N, S, S, 4)."""
+        """See `Engine`."""
         return Motion(*self._match.run(None, {"reference": reference, "patches": patches}))

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("folder", type=Path, help="where checkpoint and log are kept")
     parser.add_argument("--minutes", type=float, default=120.0, help="length of the training (120)")
+    parser.add_argument(
+        "--start", type=Path, help="network folder to begin from, such as models/canonicalizer"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of weights and data (1)")
     parser.add_argument("--workers", type=int, default=1, help="processes that render (1)")
     parser.add_argument("--threads", type=int, default=0, help="of the network, 0: all cores (0)")
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         args.folder,
         args.minutes,
         learning_rate=args.learning_rate,
+        start=args.start,
         seed=args.seed,
         workers=args.workers,
         threads=args.threads,

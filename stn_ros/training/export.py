@@ -81,10 +81,14 @@ def export_bundle(
             ["flow", "log_scale", "present", "aligned"],
             match,
         )
+        weights = fresh / "weights.npz"
+        np.savez(weights, **{name: w.numpy() for name, w in network.state_dict().items()})
         described = {
             "format": FORMAT,
             "features": {"file": features.name, "sha256": sha256(features)},
             "match": {"file": match.name, "sha256": sha256(match)},
+            "weights": {"file": weights.name, "sha256": sha256(weights)},
+            "channels": network.channels,
             "patches": dict(patches),
             "judge": dict(judge),
             "card": dict(card),
@@ -99,6 +103,23 @@ def export_bundle(
         else:
             fresh.rename(folder)
     return NetworkBundle.load(folder)
+
+
+def load_weights(folder: Path) -> LocalizationNetwork:
+    """The network a folder was exported from, to train on or to compare with.
+
+    Raises:
+        ValueError: the folder is no network folder, or holds no weights or damaged ones.
+    """
+    NetworkBundle.load(folder)
+    described = yaml.safe_load((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+    path = folder / "weights.npz"
+    if not path.is_file() or sha256(path) != described["weights"]["sha256"]:
+        raise ValueError(f"{path}: missing or damaged; install the network folder again, whole")
+    network = LocalizationNetwork(described["channels"])
+    with np.load(path) as arrays:
+        network.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+    return network.eval()
 
 
 def _export(

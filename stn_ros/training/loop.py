@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
+from stn_ros.training.export import load_weights
 from stn_ros.training.objective import Losses, objective
 from stn_ros.training.samples import STAGES, Batch, SampleMaker, Stage
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork
@@ -38,6 +39,7 @@ class Settings:
         learning_rate: at the start; falls to 1 % of it along a cosine.
         norm_share: share of the time after which the batch statistics are frozen, so that the
             stages, which have different ones, are trained as they will be run.
+        start: network folder to begin from; None begins with random weights.
         seed: of weights and data. workers: processes that render. threads: of the network, 0 = all.
         checkpoint_every, check_every: seconds.
     """
@@ -46,6 +48,7 @@ class Settings:
     minutes: float
     learning_rate: float = 1e-3
     norm_share: float = 0.25
+    start: Path | None = None
     seed: int = 1
     workers: int = 2
     threads: int = 0
@@ -96,6 +99,9 @@ class Trainer:
         self._checkpoint = settings.folder / "checkpoint.pt"
         if self._checkpoint.exists():
             self._load()
+        elif settings.start is not None:
+            self.network.load_state_dict(load_weights(settings.start).state_dict())
+            self.average.load_state_dict(self.network.state_dict())
 
     def run(self, progress: bool = True) -> None:
         """Train until `settings.minutes` are spent, all runs of this folder counted."""

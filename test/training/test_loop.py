@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 import stn_ros  # noqa: E402
 from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
-from stn_ros.training.export import export_bundle  # noqa: E402
+from stn_ros.runtime.paths import models_folder  # noqa: E402
+from stn_ros.training.export import export_bundle, load_weights  # noqa: E402
 from stn_ros.training.loop import Settings, Trainer  # noqa: E402
 from stn_ros.transformer.network import LocalizationNetwork  # noqa: E402
 
@@ -62,6 +63,12 @@ def test_a_bundle_is_checked_against_the_network(tmp_path):
     bundle = export_bundle(network, patches, tmp_path / "net", {"bias": 0.0}, {"note": "untrained"})
     assert bundle.patches == patches
     assert bundle.card == {"note": "untrained"}
+    restored = load_weights(tmp_path / "net")
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(restored.state_dict()[name], weight)
+    begun = Trainer(Settings(tmp_path / "run", 1.0, start=models_folder() / "canonicalizer"))
+    shipped = load_weights(models_folder() / "canonicalizer")
+    torch.testing.assert_close(begun.network.features_net[0].weight, shipped.features_net[0].weight)
     again = export_bundle(network, patches, tmp_path / "net", {"bias": 1.0}, {})
     assert NetworkBundle.load(tmp_path / "net").judge == again.judge == {"bias": 1.0}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net", "run"]
