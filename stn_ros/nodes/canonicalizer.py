@@ -35,6 +35,7 @@ from stn_ros.runtime.canonicalizer import (
 from stn_ros.runtime.engine import OnnxEngine
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.search import Sweep
 from stn_ros.runtime.tracker import Tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -72,6 +73,7 @@ class CanonicalizerNode(LifecycleNode):
             self.settings.detection_slop
         )
         self._poses = Poses()
+        self._sweep = Sweep()
         self._calibration = Calibration(rectified=False)
         self._arrivals: dict[str, float] = {}
         self._detections_come = False
@@ -295,7 +297,14 @@ class CanonicalizerNode(LifecycleNode):
         alignments = self._tracker.update(frame, stamp * 1e-9, self._regions(stamp, size), camera)
         self._in_view = {one.object_name for one in alignments if one.accepted}
         sightings = self._sightings(alignments, stamp * 1e-9, camera)
-        self._outputs.publish(msg.header, sightings, settings.publish_tf)
+        if not msg.header.frame_id:
+            monitor.problem(
+                "frame_id",
+                f"{self.resolve_topic_name('image')}: images have no frame_id; "
+                "transforms do not go out",
+            )
+        transforms = settings.publish_tf and msg.header.frame_id != ""
+        self._outputs.publish(msg.header, sightings, transforms)
         self._outputs.publish_debug(msg.header, frame, alignments, camera)
         end = time.monotonic()
         monitor.count("processed")
@@ -325,10 +334,10 @@ class CanonicalizerNode(LifecycleNode):
         if source == "auto":
             detected = self._detections_come
             source = "detections" if detected else "fixed" if settings.regions else "whole_image"
+        absent = [name for name in self._objects if name not in self._in_view]
         if source == "whole_image":
-            return [
-                Region(name, 0, 0, *size) for name in self._objects if name not in self._in_view
-            ]
+            region = self._sweep.region(size, absent)
+            return None if region is None else [region]
         if source == "fixed":
             regions = [Region(*entry) for entry in settings.fixed_regions]
             unknown = {region.object_name for region in regions} - self._objects.keys()
@@ -338,8 +347,7 @@ class CanonicalizerNode(LifecycleNode):
                     f"regions of unknown objects {', '.join(unknown)}: "
                     f"known are {', '.join(self._objects)}",
                 )
-            wanted = self._objects.keys() - self._in_view
-            return [region for region in regions if region.object_name in wanted]
+            return [region for region in regions if region.object_name in absent]
         self._synchronizer.slop = settings.detection_slop
         match = self._synchronizer.take(stamp)
         if match.item is None:

@@ -61,7 +61,7 @@ class Settings:
         "auto",
         "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
         "'whole_image', or 'auto': detections while somebody publishes them, else regions if "
-        "given, else the whole image.",
+        "given, else the whole image, window by window.",
         live=True,
         choices=("auto", "detections", "fixed", "whole_image"),
     )

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.ros
 SIZE = (640, 480)
 SCENE_TIME = 8.0
 TIMEOUT = 10.0
-FACES = {"box": (0, (256, 170)), "card": (1, (200, 256))}  # seed and size of the artwork
+FACES = {"box": ("board_game", (256, 170)), "card": ("transit_map", (200, 256))}
 DOMAIN = 1 + os.getpid() % 100  # other graphs on this machine stay out
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -59,7 +59,7 @@ class Graph:
         self,
         folder: Path,
         namespace: str = "",
-        faces: dict[str, tuple[int, tuple[int, int]]] = FACES,
+        faces: dict[str, tuple[str, tuple[int, int]]] = FACES,
         unsized: Sequence[str] = (),
         **parameters: object,
     ) -> None:
@@ -68,16 +68,16 @@ class Graph:
         self.objects = {
             name: ObjectModel(
                 name,
-                artwork.draw(seed, size, split="held_out"),
+                artwork.draw(7, size, style, split="held_out"),
                 (0.001 * size[0], 0.001 * size[1]),
             )
-            for name, (seed, size) in faces.items()
+            for name, (style, size) in faces.items()
         }
         for name, model in self.objects.items():
             (replace(model, size_m=None) if name in unsized else model).save(folder / name)
         self.world = World(list(self.objects.values()), SIZE, seed=5)
         self.frame, self.truth = self.world.render(SCENE_TIME)
-        self.clock = 100.0
+        self.clock = 1000.0
         parameters = {
             "objects": [str(folder / name) for name in faces],
             "diagnostics_period": 0.2,
@@ -456,6 +456,16 @@ def until_right_again(graph: Graph) -> None:
     graph.see()
 
 
+def test_images_without_frame_give_no_transforms(graph: Graph):
+    header = graph.header()
+    header.frame_id = ""
+    graph.send(*graph.good(header))
+    assert len(graph.result(header).detections) == 2
+    graph.expect_diagnosis("/image: images have no frame_id; transforms do not go out", WARN)
+    assert not graph.heard["/tf"]
+    graph.see()
+
+
 def spoil_detections(found: Detection2DArray, field: str, value: float) -> Detection2DArray:
     for one in found.detections:
         if field == "x":
@@ -570,6 +580,21 @@ def test_fixed_regions(graph: Graph):
     assert graph.set("region_source", "auto") == (True, "")
     assert graph.set("regions", [""]) == (True, "")
     graph.see()
+
+
+def test_the_whole_image_is_searched_window_by_window(graph: Graph):
+    assert graph.set("region_source", "whole_image") == (True, "")
+    header = graph.header(advance=-50)  # forgets what was tracked
+    for _ in range(200):
+        info, _, image = graph.good(header)
+        graph.send(info, None, image)
+        if {"box", "card"} <= {one.id for one in graph.result(header).detections}:
+            break
+        header = graph.header()
+    else:
+        pytest.fail("not found in 200 frames")
+    assert graph.set("region_source", "auto") == (True, "")
+    graph.see(advance=-50)
 
 
 def test_inactive_means_idle(graph: Graph):
