@@ -387,16 +387,20 @@ class CanonicalizerNode(LifecycleNode):
             if size_m is None:
                 state += ", no pose: its size is unknown"
             elif camera is not None:
-                pose, doubtful = self._poses.estimate(
-                    identity,
-                    stamp,
-                    alignment.corners,
-                    alignment.corner_covariance,
-                    size_m,
-                    camera.K,
-                )
-                view_camera = virtual_camera(self._objects[name].size, size_m, pose)
-                if doubtful:
+                try:
+                    pose, ambiguous = self._poses.estimate(
+                        identity,
+                        stamp,
+                        alignment.corners,
+                        alignment.corner_covariance,
+                        size_m,
+                        camera.K,
+                    )
+                    view_camera = virtual_camera(self._objects[name].size, size_m, pose)
+                except ValueError as error:
+                    pose, ambiguous = None, False
+                    state += f", no pose: {error}"
+                if ambiguous:
                     self._monitor.count(f"ambiguous poses of {identity}")
                     state += ", pose ambiguous: two tilts explain it"
             self._monitor.object_state(identity, state)
