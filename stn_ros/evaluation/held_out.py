@@ -35,9 +35,17 @@ _DEVIATION_OF_A_USEFUL_CROP = 0.004
 
 @dataclass(frozen=True)
 class Face:
-    """A held-out object and the source it comes from: an artwork style or a photo's file name."""
+    """A held-out object.
+
+    Attributes:
+        model: the object as it would be taught: its reference is a photograph of the face.
+        picture: (h, w, 3) BGR uint8, the face itself, which is rendered.
+        source: where it comes from, an artwork style or a photo's file name.
+        low_texture: drawn in a style of little texture.
+    """
 
     model: ObjectModel
+    picture: np.ndarray
     source: str
     low_texture: bool
 
@@ -63,8 +71,12 @@ def make_faces(count: int, seed: int) -> list[Face]:
             picture = _useful_crop(rng, pictures[source], size)
         else:
             picture = artwork.draw(int(rng.integers(2**62)), size, source, "held_out")
-        model = ObjectModel(f"held_out_{index}", picture, symmetry=look_alike_turns(picture))
-        faces.append(Face(model, source, source in poor))
+        model = ObjectModel(
+            f"held_out_{index}",
+            _photographed(rng, picture),
+            symmetry=look_alike_turns(picture),
+        )
+        faces.append(Face(model, picture, source, source in poor))
     return faces
 
 
@@ -91,10 +103,10 @@ def make_trials(faces: list[Face], views: int, seed: int) -> Iterator[Trial]:
         rng = _stream(seed, name)
         shown = poor if name == LOW_TEXTURE else rich
         for index in range(len(rich) * views):
-            model = shown[index % len(shown)].model
-            view = render_view(rng, model.reference, textures.background, condition, FRAME_SIZE)
+            face = shown[index % len(shown)]
+            view = render_view(rng, face.picture, textures.background, condition, FRAME_SIZE)
             box = jittered(rng, view.box, FRAME_SIZE)
-            yield Trial(name, model, view.frame, box, view.homography)
+            yield Trial(name, face.model, view.frame, box, view.homography)
     rng = _stream(seed, ABSENT)
     for index in range(len(rich) * views):
         asked = rich[index % len(rich)]
@@ -111,9 +123,19 @@ def _absent_trial(
     def backdrop(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         return _crop(rng, photos[rng.integers(len(photos))], size)
 
-    view = render_view(rng, other.model.reference, backdrop, SHARP, FRAME_SIZE)
+    view = render_view(rng, other.picture, backdrop, SHARP, FRAME_SIZE)
     frame = view.frame if rng.random() < 0.5 else backdrop(rng, FRAME_SIZE)
     return Trial(ABSENT, asked.model, frame, jittered(rng, view.box, FRAME_SIZE), None)
+
+
+def _photographed(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """A good photo of a face, as one teaches with: not quite its sharpness, tones and colours."""
+    photo = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8)).astype(np.float32)
+    photo = 255 * (photo / 255) ** rng.uniform(0.85, 1.2) * rng.uniform(0.85, 1.05)
+    photo = photo * (1 + 0.06 * rng.uniform(-1, 1, 3)) + rng.normal(0, 1.5, photo.shape)
+    photo = photo.clip(0, 255).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
 def _useful_crop(rng: np.random.Generator, photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:

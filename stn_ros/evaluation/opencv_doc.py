@@ -9,21 +9,23 @@ import tempfile
 from pathlib import Path
 
 from stn_ros.runtime.paths import cache_folder
-from stn_ros.synthesis.textures import OPENCV_DOC_ENV, opencv_doc_folder
+from stn_ros.synthesis.textures import OPENCV_DOC_ENV, OPENCV_DOC_PHOTOS, opencv_doc_folder
 
-FILES = (
-    "box.png",
-    "box_in_scene.png",
-    "graf1.png",
-    "graf3.png",
-    "H1to3p.xml",
-    "leuvenA.jpg",
-    "leuvenB.jpg",
-    "home.jpg",
-    "fruits.jpg",
-    "baboon.jpg",
-    "sudoku.png",
+FILES = tuple(
+    sorted(
+        {
+            "box.png",
+            "box_in_scene.png",
+            "graf1.png",
+            "graf3.png",
+            "H1to3p.xml",
+            "leuvenA.jpg",
+            "leuvenB.jpg",
+            *OPENCV_DOC_PHOTOS,
+        }
+    )
 )
+"""What is taken from the package."""
 _BY_HAND = (
     f"or put {', '.join(FILES)} (OpenCV's samples/data) into a folder and name it in "
     f"${OPENCV_DOC_ENV}"

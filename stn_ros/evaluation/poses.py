@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from stn_ros.evaluation.held_out import FRAME_SIZE, Face
 from stn_ros.evaluation.trials import jittered
-from stn_ros.geometry.homography import corner_error, face_corners, to_corners
+from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.geometry.planar_pose import object_corners, planar_pose
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
 from stn_ros.synthesis.scene import SHARP, View, render_view
 from stn_ros.synthesis.textures import Textures
+from stn_ros.teaching.poses import pose_of_homography
 
 Array = NDArray[np.float64]
 
@@ -64,7 +65,7 @@ def measure(
             bar.update()
             model = face.model
             conditions = replace(SHARP, tilt=tilts)
-            view = render_view(rng, model.reference, textures.background, conditions, FRAME_SIZE)
+            view = render_view(rng, face.picture, textures.background, conditions, FRAME_SIZE)
             box = jittered(rng, view.box, FRAME_SIZE)
             found = canonicalizer.process(view.frame, [Region(model.name, *box)])
             if not found or not found[0].accepted:
@@ -94,16 +95,7 @@ def measure(
 
 def true_pose(view: View, size_m: tuple[float, float]) -> tuple[Array, Array]:
     """Pose of the face of a view, object frame -> camera optical frame, from its homography."""
-    exact = cv2.getPerspectiveTransform(
-        object_corners(size_m)[:, :2].astype(np.float32),
-        face_corners(view.size).astype(np.float32),
-    )
-    extrinsic = np.linalg.inv(view.camera) @ view.homography @ exact
-    extrinsic /= np.linalg.norm(extrinsic[:, 0]) * np.sign(extrinsic[2, 2])
-    rotation = np.column_stack(
-        [extrinsic[:, 0], extrinsic[:, 1], np.cross(extrinsic[:, 0], extrinsic[:, 1])]
-    )
-    return rotation, extrinsic[:, 2]
+    return pose_of_homography(view.homography, view.size, size_m, view.camera)
 
 
 def pose_error(poses: Sequence[tuple[Array, Array]], R: Array, t: Array) -> PoseError:

@@ -22,6 +22,7 @@ from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, Region
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.scene import face_homography, paste_face
+from stn_ros.teaching.poses import pose_error, pose_of_homography
 from stn_ros.teaching.texture import (
     corner_deviation,
     likeness,
@@ -237,30 +238,9 @@ def _pose_error(
     if view.found is None or not is_visible_face(view.found.homography, model.size):
         return None
     pose = planar_pose(view.found.corners, model.size_m, _CAMERA, view.found.corner_covariance)[0]
-    errors = []
-    for turn in turned_homographies(model.size, symmetry):
-        rotation, position = _true_pose(compose(view.homography, turn), model)
-        cosine = (np.trace(pose.R @ rotation.T) - 1) / 2
-        distance = np.linalg.norm(pose.t - position) / np.linalg.norm(position)
-        errors.append((math.degrees(math.acos(np.clip(cosine, -1, 1))), 100 * float(distance)))
-    return min(errors)
-
-
-def _true_pose(homography: np.ndarray, model: ObjectModel) -> tuple[np.ndarray, np.ndarray]:
-    """R, t (object frame -> camera) of a homography: its columns are those of K [rx ry t]."""
-    assert model.size_m is not None
-    (w, h), (width, height) = model.size, model.size_m
-    # Object metres, y up, to canonical pixels, y down.
-    to_canonical = np.array(
-        [[w / width, 0, (w - 1) / 2], [0, -h / height, (h - 1) / 2], [0, 0, 1.0]]
-    )
-    columns = np.linalg.inv(_CAMERA) @ homography @ to_canonical
-    columns = columns / np.linalg.norm(columns[:, 0]) * np.sign(columns[2, 2])
-    # Whole pixels keep the aspect only nearly, so the columns are not quite square to each other.
-    left, _, right = np.linalg.svd(
-        np.column_stack([columns[:, :2], np.cross(columns[:, 0], columns[:, 1])])
-    )
-    return left @ right, columns[:, 2]
+    turned = [compose(view.homography, t) for t in turned_homographies(model.size, symmetry)]
+    truths = [pose_of_homography(each, model.size, model.size_m, _CAMERA) for each in turned]
+    return min(pose_error(pose, *truth) for truth in truths)
 
 
 def _judge_look_alikes(

@@ -1,0 +1,47 @@
+"""Poses of rendered faces, and how far an estimated pose is from them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stn_ros.geometry.planar_pose import PoseSolution
+
+
+def pose_of_homography(
+    homography: ArrayLike, size: tuple[int, int], size_m: tuple[float, float], K: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """R (3x3) and t (3, metres), object frame -> camera, of the exact homography of a face.
+
+    Its columns are those of K [rx ry t], up to one scale (Zhang 2000, sec. 2.1).
+
+    Args:
+        homography: 3x3, canonical -> ideal camera pixels. size: (width, height), canonical pixels.
+        size_m: (width, height), metres. K: 3x3 intrinsics.
+    """
+    (w, h), (width, height) = size, size_m
+    # Object metres, y up, to canonical pixels, y down.
+    to_canonical = np.array(
+        [[w / width, 0, (w - 1) / 2], [0, -h / height, (h - 1) / 2], [0, 0, 1.0]]
+    )
+    columns = np.linalg.inv(K) @ homography @ to_canonical
+    columns = columns / np.linalg.norm(columns[:, 0]) * np.sign(columns[2, 2])
+    # Whole pixels keep the aspect only nearly, so the columns are not quite square to each other.
+    left, _, right = np.linalg.svd(
+        np.column_stack([columns[:, :2], np.cross(columns[:, 0], columns[:, 1])])
+    )
+    return left @ right, columns[:, 2]
+
+
+def pose_error(pose: PoseSolution, R: np.ndarray, t: np.ndarray) -> tuple[float, float]:
+    """Angle in degrees, and distance in per cent of the true distance, between two poses."""
+    percent = 100 * float(np.linalg.norm(pose.t - t) / np.linalg.norm(t))
+    return angle_between(pose.R, R), percent
+
+
+def angle_between(first: np.ndarray, second: np.ndarray) -> float:
+    """The angle, in degrees, of the turn from one rotation matrix to another."""
+    cosine = (np.trace(first @ second.T) - 1) / 2
+    return math.degrees(math.acos(float(np.clip(cosine, -1, 1))))
