@@ -200,7 +200,7 @@ def _least_squares(
         if gain >= 0:
             (R, t), error, jacobian = tried, next_error, next_jacobian
             damping = max(damping / 10, 1e-12)
-            if gain <= 1e-10 * (1 + error @ error):
+            if gain <= 1e-6 * (1 + error @ error):
                 break
         else:
             damping *= 10
