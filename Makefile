@@ -31,7 +31,7 @@ clean:
 	rm -rf $(VENV) build install log out *.egg-info
 
 # Each stamp is a finished step of the set-up; only what changed is done again.
-$(VENV)/.created: tools/check_machine.sh
+$(VENV)/.created:
 	@echo "== 1/4 Python environment in $(VENV)"
 	@python=$$(tools/check_machine.sh) && rm -rf $(VENV) && "$$python" -m venv $(VENV)
 	@touch $@

@@ -130,10 +130,11 @@ def launched(tmp_path: Path, *arguments: str):
         graph.close()
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(timeout=15.0)
+            process.wait(timeout=30.0)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     assert "Traceback" not in log.read_text()
 
 
