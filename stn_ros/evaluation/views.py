@@ -5,7 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stn_ros.geometry.homography import corner_error
+from stn_ros.geometry.homography import (
+    compose,
+    corner_error,
+    face_corners,
+    from_corners,
+    invert,
+    to_corners,
+)
 
 
 def view_homography(
@@ -23,9 +30,10 @@ def view_homography(
         The homography view -> frame pixels, and the correlation reached (1 = the same picture);
         the start and -1 where it does not converge.
     """
-    greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (view, frame)]
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 200, 1e-7)
-    guess = (start / start[2, 2]).astype(np.float32)
+    seen, to_view = _as_large_as_seen(view, start)
+    greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (seen, frame)]
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-6)
+    guess = compose(start, to_view).astype(np.float32)
     for smoothing in (9, 3):
         try:
             correlation, guess = cv2.findTransformECC(
@@ -33,7 +41,17 @@ def view_homography(
             )
         except cv2.error:
             return start, -1.0
-    return guess.astype(np.float64), float(correlation)
+    return compose(guess, invert(to_view)), float(correlation)
+
+
+def _as_large_as_seen(view: np.ndarray, to_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The view reduced to the size it has in the frame, and from its pixels to the view's."""
+    height, width = view.shape[:2]
+    extent = np.ptp(to_corners(to_frame, (width, height)), axis=0).max()
+    scale = min(1.0, float(extent) / max(width, height))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    to_view = from_corners(face_corners(size), face_corners((width, height)))
+    return cv2.resize(view, size, interpolation=cv2.INTER_AREA), to_view
 
 
 def view_error(frame: np.ndarray, view: np.ndarray, truth: np.ndarray) -> float:

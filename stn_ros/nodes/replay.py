@@ -52,10 +52,9 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as ends:
         listener, executor = _begin(args, list(truth), ends)
         views = listener.listen(executor, args.seconds)
-    errors = {
-        name: [view_error(frame, view, np.array(homography)) for view in views[name]]
-        for name, homography in truth.items()
-    }
+    errors: dict[str, list[float]] = {}
+    for name, homography in tqdm(truth.items(), desc="registering views", unit="object"):
+        errors[name] = [view_error(frame, view, np.array(homography)) for view in views[name]]
     medians = {
         name: float(np.median(of_views)) if of_views else math.inf
         for name, of_views in errors.items()
@@ -82,7 +81,7 @@ class Listener(Node):
             )
 
     def listen(
-        self, executor: rclpy.executors.Executor, seconds: float, most: int = 20
+        self, executor: rclpy.executors.Executor, seconds: float, most: int = 8
     ) -> dict[str, list[np.ndarray]]:
         """The last views of each object (at most `most`), BGR, of `seconds` from the first on.
 
