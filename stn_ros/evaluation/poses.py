@@ -20,9 +20,9 @@ from stn_ros.evaluation.trials import jittered
 from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.geometry.planar_pose import object_corners, planar_pose
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
-from stn_ros.synthesis.scene import SHARP, View, render_view
+from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.poses import pose_of_homography
+from stn_ros.teaching.poses import angle_between, pose_of_homography
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def measure(
                 continue
             error = corner_error(found[0].homography, view.homography, view.size)
             size_m = tuple(LONG_SIDE_M * side / max(model.size) for side in model.size)
-            R, t = true_pose(view, size_m)
+            R, t = pose_of_homography(view.homography, view.size, size_m, view.camera)
             solutions = planar_pose(
                 found[0].corners, size_m, view.camera, found[0].corner_covariance
             )
@@ -93,11 +93,6 @@ def measure(
     return figures
 
 
-def true_pose(view: View, size_m: tuple[float, float]) -> tuple[Array, Array]:
-    """Pose of the face of a view, object frame -> camera optical frame, from its homography."""
-    return pose_of_homography(view.homography, view.size, size_m, view.camera)
-
-
 def pose_error(poses: Sequence[tuple[Array, Array]], R: Array, t: Array) -> PoseError:
     """Error of the first of `poses` against the truth; the second is its rival."""
 
@@ -107,7 +102,7 @@ def pose_error(poses: Sequence[tuple[Array, Array]], R: Array, t: Array) -> Pose
     (first, shift), tilt = poses[0], lean(poses[0][0])
     return PoseError(
         tilt=tilt,
-        turn=float(np.degrees(np.linalg.norm(cv2.Rodrigues(first @ R.T)[0]))),
+        turn=angle_between(first, R),
         distance=float(100 * abs(np.linalg.norm(shift) / np.linalg.norm(t) - 1)),
         flipped=len(poses) > 1 and tilt > FLIPPED_DEG and lean(poses[1][0]) < tilt,
     )
