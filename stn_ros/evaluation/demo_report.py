@@ -62,7 +62,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All pictures of one frame: as published, with overlay, aligned; with poses and truth."""
+    """Pictures of one frame: as published, with overlay, aligned (by object); poses and truth."""
 
     frame: Picture
     overlay: Picture
@@ -156,7 +156,7 @@ def shortfalls(run: Mapping[str, Any], demanded_hz: float) -> list[str]:
             f"the camera published {run['input_hz']:.1f} images a second, {demanded_hz:g} are "
             "demanded: the machine is too slow or busy with other work"
         )
-    if run["frames"] and run["dropped"] / run["frames"] > 1 - demanded_hz / run["input_hz"]:
+    if run["dropped"] and run["output_hz"] < demanded_hz:
         reasons.append(f"{run['dropped']} of {run['frames']} images were dropped by the node")
     if not run["has_truth"]:
         if not any(one["views_hz"] for one in run["objects"].values()):

@@ -65,21 +65,19 @@ class Observer(Node):
             self._listen(Image, topic, self._keep(topic))
 
     def snapshot(self) -> Snapshot | None:
-        """The newest frame all parts of which came, of those with most objects; None if none."""
-        complete = []
-        for stamp in (
-            self._kept[_IMAGE].keys() & self._kept[_OVERLAY].keys() & self._received.keys()
-        ):
-            views = {n: kept[stamp] for n, kept in self._views.items() if kept.get(stamp)}
-            if views:
-                complete.append((len(views), stamp, views))
-        if not complete:
+        """The newest answered frame of those with most views; None if none has its pictures."""
+        shown = self._kept[_IMAGE].keys() & self._kept[_OVERLAY].keys() & self._received.keys()
+        if not shown:
             return None
-        _, stamp, views = max(complete, key=lambda each: each[:2])
+        views = {
+            stamp: {name: kept[stamp] for name, kept in self._views.items() if kept.get(stamp)}
+            for stamp in shown
+        }
+        stamp = max(shown, key=lambda stamp: (len(views[stamp]), stamp))
         return Snapshot(
             frame=_picture(self._kept[_IMAGE][stamp]),
             overlay=_picture(self._kept[_OVERLAY][stamp]),
-            views={name: _picture(view) for name, view in views.items()},
+            views={name: _picture(view) for name, view in views[stamp].items()},
             poses=self._poses(_OBJECTS, stamp),
             truth=self._poses(_TRUTH, stamp),
             K=self._intrinsics(),
