@@ -19,6 +19,7 @@ from stn_ros.teaching.texture import corner_deviation, look_alike_turns
 FRAME_SIZE = (640, 480)
 LONG_SIDE = 256
 LOW_TEXTURE = "low texture"
+FAINT = "faint print"
 HARD = "beyond limits"
 ABSENT = "absent"
 # Where answers are often wrong: what is published here tests the confidence, not the accuracy.
@@ -41,53 +42,61 @@ class Face:
         model: the object as it would be taught: its reference is a photograph of the face.
         picture: (h, w, 3) BGR uint8, the face itself, which is rendered.
         source: where it comes from, an artwork style or a photo's file name.
-        low_texture: drawn in a style of little texture.
+        row: the one row of the table it is for, "" for all the others.
     """
 
     model: ObjectModel
     picture: np.ndarray
     source: str
-    low_texture: bool
+    row: str = ""
 
 
 def make_faces(count: int, seed: int) -> list[Face]:
     """Held-out faces: half of them drawn, in every held-out style, half cut from held-out photos.
 
     Among the photos are those of real print that opencv-doc brings, where it is at hand. A further
-    fifth of `count` is drawn in the held-out styles of little texture.
+    fifth of `count` is drawn in the held-out styles of little texture, and a further fifth is
+    faces of the first kind with 10 to 25 % of their contrast left.
     """
     rng = np.random.default_rng(seed)
     photos = Textures("held_out").photos
     poor = [style for style in artwork.LOW_TEXTURE_STYLES if style in artwork.HELD_OUT_STYLES]
     rich = [style for style in artwork.HELD_OUT_STYLES if style not in poor]
-    sources = [rich[i % len(rich)] for i in range((count + 1) // 2)]
-    sources += [photos[i % len(photos)][0] for i in range(count // 2)]
-    sources += [poor[i % len(poor)] for i in range(max(len(poor), count // 5))]
+    few = max(len(poor), count // 5)
+    sources = [(rich[i % len(rich)], "") for i in range((count + 1) // 2)]
+    sources += [(photos[i % len(photos)][0], "") for i in range(count // 2)]
+    # Both kinds in turn, whatever their number.
+    sources += [(sources[i * count // few][0], FAINT) for i in range(few)]
+    sources += [(poor[i % len(poor)], LOW_TEXTURE) for i in range(few)]
     pictures = dict(photos)
     faces = []
-    for index, source in enumerate(sources):
+    for index, (source, row) in enumerate(sources):
         size = artwork.face_size(rng, LONG_SIDE)
         if source in pictures:
             picture = _useful_crop(rng, pictures[source], size)
         else:
             picture = artwork.draw(int(rng.integers(2**62)), size, source, "held_out")
+        if row == FAINT:
+            ground = picture.mean(axis=(0, 1))
+            faded = ground + rng.uniform(0.1, 0.25) * (picture - ground)
+            picture = faded.round().astype(np.uint8)
         model = ObjectModel(
             f"held_out_{index}",
             _photographed(rng, picture),
             symmetry=look_alike_turns(picture),
         )
-        faces.append(Face(model, picture, source, source in poor))
+        faces.append(Face(model, picture, source, row))
     return faces
 
 
 def conditions() -> dict[str, Conditions]:
     """The rows of the table, in order."""
-    return {**HELD_OUT_CONDITIONS, LOW_TEXTURE: SHARP, HARD: _HARD_CONDITIONS}
+    return {**HELD_OUT_CONDITIONS, LOW_TEXTURE: SHARP, FAINT: SHARP, HARD: _HARD_CONDITIONS}
 
 
 def trial_count(faces: list[Face], views: int) -> int:
     """How many trials `make_trials` will yield."""
-    return (len(HELD_OUT_CONDITIONS) + 3) * sum(not face.low_texture for face in faces) * views
+    return (len(conditions()) + 1) * sum(not face.row for face in faces) * views
 
 
 def make_trials(faces: list[Face], views: int, seed: int) -> Iterator[Trial]:
@@ -96,20 +105,19 @@ def make_trials(faces: list[Face], views: int, seed: int) -> Iterator[Trial]:
     Each condition has its own random stream, so figures of one do not depend on the others. In an
     absent trial the region shows another face, or none: a background without the object's photo.
     """
-    rich = [face for face in faces if not face.low_texture]
-    poor = [face for face in faces if face.low_texture]
+    plain = [face for face in faces if not face.row]
     textures = Textures("held_out")
     for name, condition in conditions().items():
         rng = _stream(seed, name)
-        shown = poor if name == LOW_TEXTURE else rich
-        for index in range(len(rich) * views):
+        shown = [face for face in faces if face.row == name] or plain
+        for index in range(len(plain) * views):
             face = shown[index % len(shown)]
             view = render_view(rng, face.picture, textures.background, condition, FRAME_SIZE)
             box = jittered(rng, view.box, FRAME_SIZE)
             yield Trial(name, face.model, view.frame, box, view.homography)
     rng = _stream(seed, ABSENT)
-    for index in range(len(rich) * views):
-        asked = rich[index % len(rich)]
+    for index in range(len(plain) * views):
+        asked = plain[index % len(plain)]
         yield _absent_trial(rng, asked, faces, textures)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from stn_ros.evaluation.held_out import (
     ABSENT,
+    FAINT,
     HARD,
     LOW_TEXTURE,
     make_faces,
@@ -37,13 +38,34 @@ def test_no_face_comes_from_what_training_sees(faces) -> None:
     assert sources & set(artwork.HELD_OUT_STYLES)
 
 
+def test_faint_faces_have_little_contrast_and_are_of_both_kinds() -> None:
+    faces = make_faces(20, seed=2)
+    faint = [face for face in faces if face.row == FAINT]
+    plain = [face for face in faces if not face.row]
+    contrasts = [
+        np.mean([face.picture.std(axis=(0, 1)).mean() for face in kind]) for kind in (faint, plain)
+    ]
+    assert contrasts[0] < 0.3 * contrasts[1]
+    styles = set(artwork.HELD_OUT_STYLES)
+    assert any(face.source in styles for face in faint)
+    assert any(face.source not in styles for face in faint)
+
+
 def test_every_condition_has_its_trials(faces, trials) -> None:
     assert len(trials) == trial_count(faces, 1)
     groups = [trial.group for trial in trials]
     assert {groups.count(group) for group in set(groups)} == {14}
-    assert {"sharp", "blurred", "small", "occluded", "tilted", LOW_TEXTURE, HARD, ABSENT} == set(
-        groups
-    )
+    assert {
+        "sharp",
+        "blurred",
+        "small",
+        "occluded",
+        "tilted",
+        LOW_TEXTURE,
+        FAINT,
+        HARD,
+        ABSENT,
+    } == set(groups)
 
 
 def test_the_truth_is_where_the_face_is(trials) -> None:
