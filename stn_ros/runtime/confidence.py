@@ -42,7 +42,7 @@ class Evidence(NamedTuple):
 def features(
     evidence: Evidence, seen: NDArray[np.uint8], reference: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """The numbers that are judged, by name.
+    """The numbers that are judged, by name: the evidence, and how alike the patches are.
 
     Args:
         evidence: of the last step. seen, reference: (S, S, 4) uint8 BGR and validity, the aligned
@@ -56,7 +56,7 @@ def features(
         "agreement": evidence.agreement,
         "log_scale": evidence.log_scale,
         "spread": evidence.spread,
-        "likeness": likeness(seen, reference),
+        **likeness(seen, reference),
     }
 
 
@@ -68,17 +68,23 @@ def confidence(found: Mapping[str, float], judge: Mapping[str, float]) -> float:
     return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
 
 
-def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Median over a 4 x 4 raster of the local correlation of two patches, -1..1.
+def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str, float]:
+    """Compare two patches on a 4 x 4 raster of tiles; occluders and uneven light cost little.
 
-    Local, so that uneven light cancels; the median, so that an occluder over less than half of the
-    face does not count. Tiles without contrast in the reference are left out.
+    Returns:
+        likeness, weakest: median and lower quartile of the tiles' own correlations, -1..1, over
+            the tiles where the reference has contrast; median, so that an occluder over less than
+            half of the face does not count.
+        overall: the same correlation over all those tiles at once.
+        tint: how far the colours are off, log ratio of the channels, median over the tiles.
+        patchwork: how unevenly tiles are brighter, darker or tinted than in the reference, log.
     """
+    names = ("likeness", "weakest", "overall", "tint", "patchwork")
     valid = ((seen[..., 3] > 0) & (reference[..., 3] > 0)).astype(np.float32)
     left, top, width, height = cv2.boundingRect((reference[..., 3] > 0).astype(np.uint8))
     face = (slice(top, top + height), slice(left, left + width))
     if min(width, height) < _TILES:
-        return 0.0
+        return dict.fromkeys(names, 0.0)
     mask = valid[face]
     first, second = (
         cv2.GaussianBlur(picture[..., :3], (0, 0), 1.0)[face].astype(np.float32) * mask[..., None]
@@ -89,13 +95,23 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
         return cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
 
     share = mean(mask)
+    inside = share > 0.5
+    if not inside.any():
+        return dict.fromkeys(names, 0.0)
     scale = np.maximum(share, 1e-6)[..., None]
     middle_first, middle_second = mean(first) / scale, mean(second) / scale
+    ratio = np.log((middle_first[inside] + 10.0) / (middle_second[inside] + 10.0))
+    tint = np.median(ratio - ratio.mean(axis=1, keepdims=True), axis=0)
     power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2)
     power_second = (mean(second * second) / scale - middle_second**2).mean(axis=2)
     product = (mean(first * second) / scale - middle_first * middle_second).mean(axis=2)
-    telling = (share > 0.5) & (power_second > _CONTRAST)
-    if not telling.any():
-        return 0.0
-    tiles = product / np.sqrt(np.maximum(power_first * power_second, 1e-3))
-    return float(np.median(tiles[telling]))
+    telling = inside & (power_second > _CONTRAST)
+    tiles = (product / np.sqrt(np.maximum(power_first * power_second, 1e-3)))[telling]
+    powers = power_first[telling].sum() * power_second[telling].sum()
+    return {
+        "likeness": float(np.median(tiles)) if len(tiles) else 0.0,
+        "weakest": float(np.quantile(tiles, 0.25)) if len(tiles) else 0.0,
+        "overall": float(product[telling].sum() / max(math.sqrt(powers), 1e-3)),
+        "tint": float(np.abs(tint).mean()),
+        "patchwork": float(np.median(np.abs(ratio - np.median(ratio, axis=0)))),
+    }

@@ -157,6 +157,15 @@ class Textures:
             return artwork.draw(int(rng.integers(2**62)), size, split=self.split)
         return self._photo_face(rng, size)
 
+    def siblings(self, rng: np.random.Generator, long_side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Two faces of one size and artwork style: as alike as different objects are."""
+        size = artwork.face_size(rng, long_side)
+        pool = artwork.TRAIN_STYLES if self.split == "train" else artwork.HELD_OUT_STYLES
+        style = pool[rng.integers(len(pool))]
+        seeds = rng.integers(2**62, size=2)
+        first, second = (artwork.draw(int(seed), size, style, self.split) for seed in seeds)
+        return first, second
+
     def background(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """A background (h, w, 3) BGR uint8 of `size` (width, height)."""
         kind = rng.random()

@@ -22,9 +22,23 @@ from stn_ros.synthesis.scene import SHARP, Conditions, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.samples import jittered_box
 
-NAMES = ("bias", "present", "aligned", "agreement", "log_scale", "spread", "likeness")
+NAMES = (
+    "bias",
+    "present",
+    "aligned",
+    "agreement",
+    "log_scale",
+    "spread",
+    "likeness",
+    "weakest",
+    "overall",
+    "tint",
+    "patchwork",
+)
 RIGHT_PX, WRONG_PX = 3.0, 8.0
 WRONG_WEIGHT = 6.0
+FACES = 120
+ABSENT_SHARE = 0.4
 
 _VIEWS = (
     Conditions(),
@@ -49,7 +63,10 @@ def collect(
     """
     rng = np.random.default_rng(seed)
     textures = Textures("train")
-    faces = [textures.face(rng, 320) for _ in range(80)]
+    faces = [textures.face(rng, 320) for _ in range(FACES // 2)]
+    # Further faces in pairs of one style: an even one and the odd one after it are siblings.
+    for _ in range(FACES // 4):
+        faces.extend(textures.siblings(rng, 320))
     canonicalizer = Canonicalizer(
         bundle, [ObjectModel(f"face_{i}", face) for i, face in enumerate(faces)]
     )
@@ -57,8 +74,10 @@ def collect(
     for count in tqdm(range(answers), unit="answer", disable=not progress, desc="judge"):
         shown = int(rng.integers(len(faces)))
         view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
-        absent = rng.random() < 0.3
-        asked = int(rng.integers(len(faces))) if absent else shown
+        asked = shown
+        if rng.random() < ABSENT_SHARE:
+            paired = shown >= FACES // 2
+            asked = shown ^ 1 if paired else int(rng.integers(len(faces)))
         region = Region(f"face_{asked}", *jittered_box(rng, view.box))
         for answer in canonicalizer.process(view.frame, [region]):
             error = corner_error(answer.homography, view.homography, view.size)

@@ -93,6 +93,7 @@ class _Face:
         photo = np.clip(255 * (photo / 255.0) ** rng.uniform(0.75, 1.3) * gain, 0, 255)
         self._photo = FrameSampler(np.ascontiguousarray(photo.astype(np.uint8)))
         self._patches: dict[int, np.ndarray] = {}
+        self.sibling: _Face | None = None
         self.look_alike_turns = self._find_look_alikes()
 
     def reference(self, patch: int) -> np.ndarray:
@@ -172,14 +173,28 @@ class SampleMaker:
 
     def _face(self) -> _Face:
         rng = self._rng
-        if len(self._faces) < min(self._capacity, 40) or rng.random() < 0.05:
-            fresh = _Face(rng, self._textures.face(rng, long_side=int(rng.integers(256, 385))))
+        if len(self._faces) >= min(self._capacity, 40) and rng.random() > 0.05:
+            return self._faces[rng.integers(len(self._faces))]
+        long_side = int(rng.integers(256, 385))
+        if rng.random() < 0.4:
+            first, second = (_Face(rng, p) for p in self._textures.siblings(rng, long_side))
+            first.sibling, second.sibling = second, first
+            fresh = [first, second]
+        else:
+            fresh = [_Face(rng, self._textures.face(rng, long_side))]
+        for face in fresh:
             if len(self._faces) < self._capacity:
-                self._faces.append(fresh)
+                self._faces.append(face)
             else:
-                self._faces[rng.integers(self._capacity)] = fresh
-            return fresh
-        return self._faces[rng.integers(len(self._faces))]
+                self._faces[rng.integers(self._capacity)] = face
+        return fresh[0]
+
+    def _stranger(self, face: _Face) -> _Face | None:
+        """Another face than `face`, often one much like it; None if there is none."""
+        if face.sibling is not None and self._rng.random() < 0.7:
+            return face.sibling
+        other = self._faces[self._rng.integers(len(self._faces))]
+        return None if other is face else other
 
     def _surface(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """A piece of one of the backgrounds at hand; now and then a new one is made."""
@@ -224,12 +239,11 @@ class SampleMaker:
                 other = other if 180 not in face.look_alike_turns else turn + 60
             start = region_homography(jittered_box(rng, view.box), other, face.size)
             yield reference, read(start), np.eye(3), False, NO
-        stranger = self._faces[rng.integers(len(self._faces))]
-        if stranger is not face:
+        stranger = self._stranger(face)
+        if stranger is not None:
             if rng.random() < 0.75:
-                start = region_homography(
-                    jittered_box(rng, view.box), rng.uniform(0, 360), stranger.size
-                )
+                at = rng.uniform(0, 360) if rng.random() < 0.5 else turn + rng.uniform(-15, 15)
+                start = region_homography(jittered_box(rng, view.box), at, stranger.size)
                 patch = sampler.sample(
                     start @ patch_to_canonical(stage.patch, stranger.size),
                     (stage.patch, stage.patch),
@@ -273,8 +287,8 @@ class SampleMaker:
             far = (0.5, 1.2) if stage.patch <= 64 else (0.25, 0.9)
             start = view.homography @ _wobble(rng, far, face.size)
             yield reference, read(start), np.eye(3), False, UNSURE
-        stranger = self._faces[rng.integers(len(self._faces))]
-        if stranger is not face and rng.random() < 0.6:
+        stranger = self._stranger(face)
+        if stranger is not None and rng.random() < 0.6:
             start = view.homography @ _wobble(rng, stage.offset, face.size)
             yield stranger.reference(stage.patch), read(start), np.eye(3), False, NO
 

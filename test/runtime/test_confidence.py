@@ -15,10 +15,14 @@ def _patch(seed, valid=255):
 
 def test_likeness_of_a_picture_with_itself_and_others():
     first = _patch(0)
-    assert likeness(first, first) == pytest.approx(1.0, abs=1e-3)
-    assert likeness(_patch(1), first) < 0.4
+    same = likeness(first, first)
+    assert same["likeness"] == pytest.approx(1.0, abs=1e-3)
+    assert same["overall"] == pytest.approx(1.0, abs=1e-3)
+    assert same["tint"] == same["patchwork"] == 0.0
+    assert likeness(_patch(1), first)["likeness"] < 0.4
     turned = np.ascontiguousarray(np.rot90(first, 2))
-    assert likeness(turned, first) < 0.4
+    assert likeness(turned, first)["likeness"] < 0.4
+    assert likeness(turned, first)["patchwork"] > 0.1
 
 
 def test_likeness_ignores_light_and_a_small_occluder():
@@ -26,11 +30,22 @@ def test_likeness_ignores_light_and_a_small_occluder():
     seen = first.copy()
     seen[..., :3] = (first[..., :3] * np.linspace(0.4, 0.9, 64)[None, :, None]).astype(np.uint8)
     seen[:20, :30, :3] = 200
-    assert likeness(seen, first) > 0.8
+    assert likeness(seen, first)["likeness"] > 0.8
+
+
+def test_tint_is_the_colour_that_is_off():
+    first = _patch(0)
+    first[..., :3] = first[..., :3] // 2 + 40
+    bluish = first.copy()
+    bluish[..., 0] = np.minimum(first[..., 0] * 1.4, 255).astype(np.uint8)
+    darker = first.copy()
+    darker[..., :3] = (first[..., :3] * 0.7).astype(np.uint8)
+    assert likeness(bluish, first)["tint"] > 0.1
+    assert likeness(darker, first)["tint"] < 0.03
 
 
 def test_nothing_to_compare_is_no_likeness():
-    assert likeness(_patch(0, valid=0), _patch(0)) == 0.0
+    assert likeness(_patch(0, valid=0), _patch(0))["likeness"] == 0.0
 
 
 def test_confidence_by_hand():
