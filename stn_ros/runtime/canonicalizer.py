@@ -184,6 +184,7 @@ class Canonicalizer:
         regions: Sequence[Region],
         previous: Sequence[Alignment] = (),
         camera: CameraModel | None = None,
+        searches: int | None = None,
     ) -> list[Alignment]:
         """Align objects in one frame.
 
@@ -192,6 +193,7 @@ class Canonicalizer:
             previous: where objects are expected, such as the last frame's alignments, moved on;
                 regions they lie in are not searched again unless they are lost.
             camera: needed if the frame is distorted.
+            searches: how many regions are searched at most, the first ones; None for all.
 
         Returns:
             One `Alignment` for each object followed and each region searched, accepted or not.
@@ -208,7 +210,7 @@ class Canonicalizer:
             for region, box in zip(regions, boxes, strict=True)
             if not any(found.accepted and _explains(found, region, box) for found in followed)
         ]
-        return followed + self._search(sampler, open_regions)
+        return followed + self._search(sampler, open_regions[:searches])
 
     def known(self, object_name: str) -> bool:
         """Whether `object_name` may be asked for; "" asks for every object."""

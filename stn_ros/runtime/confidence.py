@@ -102,7 +102,7 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     middle_first, middle_second = mean(first) / scale, mean(second) / scale
     ratio = np.log((middle_first[inside] + 10.0) / (middle_second[inside] + 10.0))
     tint = np.median(ratio - ratio.mean(axis=1, keepdims=True), axis=0)
-    power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2)
+    power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2).clip(0)
     power_second = (mean(second * second) / scale - middle_second**2).mean(axis=2)
     product = (mean(first * second) / scale - middle_first * middle_second).mean(axis=2)
     telling = inside & (power_second > _CONTRAST)

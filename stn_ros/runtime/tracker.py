@@ -12,8 +12,11 @@ from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.homography import face_corners, from_corners
 from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, Region
 
-MAX_GAP = 0.5
-"""An object not seen for longer is not followed but searched again, seconds."""
+MAX_GAP = 1.0
+"""After a longer pause between frames objects are not followed but searched again, seconds."""
+SEARCHES = 2
+"""Regions searched in one frame. Searching takes many times as long as following: were all
+regions searched at once, the next frame could come too late to follow what was just found."""
 SAME_PLACE = 0.5
 """Two alignments of one object whose boxes overlap by more than this share are one object."""
 
@@ -38,6 +41,7 @@ class Tracker:
         self._canonicalizer = canonicalizer
         self._tracks: list[_Track] = []
         self._stamp: float | None = None
+        self._first = 0
 
     def reset(self) -> None:
         """Forget every object."""
@@ -55,7 +59,8 @@ class Tracker:
         Args:
             frame: (H, W, 3) uint8 BGR. stamp: its time, seconds; one that jumps back (a looping
                 bag) makes the tracker forget what it followed.
-            regions: new detections, or None if there are none for this frame.
+            regions: new detections, or None if there are none for this frame. No more than
+                `SEARCHES` are searched, others first in the next frame.
             camera: see `Canonicalizer.process`.
 
         Returns:
@@ -69,7 +74,12 @@ class Tracker:
             self.reset()
         live = [t for t in self._tracks if stamp - t.stamp <= MAX_GAP]
         expected = [_expected(track, stamp) for track in live]
-        found = _distinct(self._canonicalizer.process(frame, regions or (), expected, camera))
+        first = self._first % len(regions) if regions else 0
+        regions = [*regions[first:], *regions[:first]] if regions else []
+        found = _distinct(
+            self._canonicalizer.process(frame, regions, expected, camera, searches=SEARCHES)
+        )
+        self._first += SEARCHES
         self._stamp = stamp
         self._tracks = [
             _continued(alignment, stamp, live) for alignment in found if alignment.accepted

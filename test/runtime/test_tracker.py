@@ -70,3 +70,14 @@ def test_a_bad_region_changes_nothing(scene):
         tracker.update(view.frame, 0.03, [Region("nobody", 0, 0, 9, 9)])
     (found,) = tracker.update(view.frame, 0.06)
     assert found.tracked
+
+
+def test_no_region_is_starved_by_others(scene):
+    canonicalizer, view, region = scene
+    tracker = Tracker(canonicalizer)
+    empty = [Region("thing", x, 5, 40, 40) for x in range(5, 600, 150)]
+    for step in range(4):
+        found = tracker.update(view.frame, step / 30, [*empty, region])
+        if any(a.accepted for a in found):
+            return
+    pytest.fail("the region with the object was never searched")
