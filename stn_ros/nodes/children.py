@@ -14,6 +14,7 @@ from types import TracebackType
 PATIENCE = 5.0
 """Seconds a child has to end after each signal, from the polite one to the last."""
 _LAST_LINES = 12
+_COMPLAINTS = ("[WARN]", "[ERROR]", "[FATAL]")
 
 
 class Child:
@@ -64,6 +65,12 @@ class Child:
         if not lines:
             return f"; it said nothing ({self.log} is empty)"
         return "\n  ".join([f"; the last lines of {self.log}:", *lines])
+
+    @property
+    def complaints(self) -> list[str]:
+        """The last warnings and errors of the log."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if line.startswith(_COMPLAINTS)][-_LAST_LINES:]
 
     def cpu_seconds(self) -> float:
         """Processor time used so far, all threads; NaN where the system does not tell."""

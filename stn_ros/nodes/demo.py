@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             graph = Graph(args, [model.name for model in objects], ends)
             graph.start()
             recording, cpu = graph.measure(args.seconds)
-            snapshot = graph.snapshot()
+            snapshot, complaints = graph.snapshot(), graph.complaints()
     except KeyboardInterrupt:
         print("interrupted; camera and node have ended")
         return 130
@@ -115,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"written: {', '.join(written)}")
     for reason in reasons:
         print(f"NOT GOOD ENOUGH: {reason}")
+    if reasons:
+        print("\n".join(complaints))
     return 1 if reasons else 0
 
 
@@ -210,6 +212,10 @@ class Graph:
             if (found is not None and found.views) or time.monotonic() > give_up:
                 return found
             self._spin(0.5)
+
+    def complaints(self) -> list[str]:
+        """What the processes warned of, each line with its process."""
+        return [f"{child.name}: {line}" for child in self._children for line in child.complaints]
 
     def _launch(self, name: str, **parameters: object) -> Child:
         log = self._args.output / f"demo_{name}.log"

@@ -80,6 +80,8 @@ def test_a_demand_that_is_not_met_is_said_and_a_folder_of_pictures_is_played(tmp
     status, out, err = finish(start(output, *arguments, "--demand", "20"))
     assert status == 1, out + err
     assert "NOT GOOD ENOUGH: the camera published" in out
+    assert "player: [WARN]" in out
+    assert "field of view of 60 degrees is ASSUMED" in out
     run = json.loads((output / "demo.json").read_text())
     assert 4 < run["input_hz"] < 6
     assert run["output_hz"] > 1
