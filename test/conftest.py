@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from importlib.util import find_spec
 
 from stn_ros.environment import large_images
@@ -12,6 +13,9 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 if os.environ.get("ROS_DISTRO") == "humble":
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 os.environ.update(large_images())
+
+# A shell's background jobs ignore SIGINT and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TORCH_MISSING = find_spec("torch") is None
 collect_ignore = ["transformer", "training"] if TORCH_MISSING else []

@@ -43,11 +43,18 @@ def test_a_choice_of_the_user_stands(no_choice, monkeypatch, name):
     assert environment.child_environment()[name] == "LARGE_DATA"
 
 
-def test_too_little_shared_memory_is_told(no_choice, monkeypatch, caplog):
+def test_too_little_shared_memory_is_told(no_choice, monkeypatch):
     monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: Usage(0, 0, 64 << 20))
-    with caplog.at_level(logging.WARNING):
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger(environment.__name__)  # not caplog: launch cuts it off the root's
+    logger.addHandler(handler)
+    try:
         assert environment.large_images() == {}
-    assert "64 MB free of the 256 MB" in caplog.text
+    finally:
+        logger.removeHandler(handler)
+    assert "64 MB free of the 256 MB" in told[0]
 
 
 def test_a_child_finds_the_packages_of_this_python(no_choice, monkeypatch):
