@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class SiftSettings:
-    """Settings of `SiftHomography`; the defaults are the tuned ones (docs/baselines.md).
+    """Settings of `SiftHomography`; the defaults are the tuned ones (docs/benchmarks.md).
 
     Attributes:
         working_side: the region is resized so that its longer side has this many pixels.
