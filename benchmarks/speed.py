@@ -43,8 +43,8 @@ class TorchEngine:
         with torch.inference_mode():
             return self._network.features(torch.from_numpy(pictures)).numpy()
 
-    def match(self, reference: np.ndarray, patches: np.ndarray) -> Motion:
-        """See `runtime.engine.Engine`."""
+    def match(self, reference: np.ndarray, patches: np.ndarray, exact: bool = True) -> Motion:
+        """See `runtime.engine.Engine`; always exact."""
         with torch.inference_mode():
             features = self._network.features(torch.from_numpy(patches))
             motion = self._network.match(torch.from_numpy(reference), features)

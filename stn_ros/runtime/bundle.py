@@ -23,6 +23,7 @@ class NetworkBundle:
     Attributes:
         features: graph, pictures -> features.
         match: graph, reference features and patches -> motion and verdicts.
+        match_int8: the same, its convolutions in 8 bits: twice as fast, a little less exact.
         patches: side of the patch of each stage (`STAGES`), pixels.
         judge: weights of the final confidence, see `confidence`.
         card: how it was trained and what it reaches (plain YAML values).
@@ -30,6 +31,7 @@ class NetworkBundle:
 
     features: Path
     match: Path
+    match_int8: Path
     patches: dict[str, int]
     judge: dict[str, float]
     card: dict[str, Any]
@@ -61,11 +63,12 @@ class NetworkBundle:
         try:
             features = _verified(folder, described["features"])
             match = _verified(folder, described["match"])
+            match_int8 = _verified(folder, described["match_int8"])
             patches = {name: int(described["patches"][name]) for name in STAGES}
             judge = {name: float(value) for name, value in described["judge"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: entry missing or malformed: {error}") from None
-        return cls(features, match, patches, judge, described.get("card", {}))
+        return cls(features, match, match_int8, patches, judge, described.get("card", {}))
 
 
 def _verified(folder: Path, entry: dict[str, str]) -> Path:

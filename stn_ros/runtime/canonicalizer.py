@@ -316,7 +316,7 @@ class Canonicalizer:
             ]
         )
         reference = self._references[stage][[h.object for h in hypotheses]]
-        motion = self._engine.match(reference, patches)
+        motion = self._engine.match(reference, patches, exact=stage == "polish")
         fit = fit_motion(motion.flow, motion.log_scale)
         moved = []
         for i, hypothesis in enumerate(hypotheses):

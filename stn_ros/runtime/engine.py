@@ -28,8 +28,13 @@ class Engine(Protocol):
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S, 4) BGR and validity -> (N, C, S/4, S/4)."""
 
-    def match(self, reference: NDArray[np.float32], patches: NDArray[np.uint8]) -> Motion:
-        """Compare N reference features (N, C, S/4, S/4) with N patches (N, S, S, 4)."""
+    def match(
+        self, reference: NDArray[np.float32], patches: NDArray[np.uint8], exact: bool = True
+    ) -> Motion:
+        """Compare N reference features (N, C, S/4, S/4) with N patches (N, S, S, 4).
+
+        `exact` asks for full precision; without it, the engine may be faster and a little off.
+        """
 
 
 class OnnxEngine:
@@ -46,15 +51,21 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads that wait must not burn the cores that cameras and other nodes need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
         providers = ["CPUExecutionProvider"]
         self._features = InferenceSession(str(bundle.features), options, providers=providers)
         self._match = InferenceSession(str(bundle.match), options, providers=providers)
+        self._match_int8 = InferenceSession(str(bundle.match_int8), options, providers=providers)
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine`."""
         return self._features.run(None, {"pictures": pictures})[0]
 
-    def match(self, reference: NDArray[np.float32], patches: NDArray[np.uint8]) -> Motion:
-        """See `Engine`."""
-        return Motion(*self._match.run(None, {"reference": reference, "patches": patches}))
+    def match(
+        self, reference: NDArray[np.float32], patches: NDArray[np.uint8], exact: bool = True
+    ) -> Motion:
+        """See `Engine`; without `exact` the convolutions work in 8 bits."""
+        session = self._match if exact else self._match_int8
+        return Motion(*session.run(None, {"reference": reference, "patches": patches}))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
 from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.training.quantise import quantise
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork
 
 OPSET = 18
@@ -81,12 +82,15 @@ def export_bundle(
             ["flow", "log_scale", "present", "aligned"],
             match,
         )
+        match_int8 = fresh / "match_int8.onnx"
+        quantise(match, features, match_int8)
         weights = fresh / "weights.npz"
         np.savez(weights, **{name: w.numpy() for name, w in network.state_dict().items()})
         described = {
             "format": FORMAT,
             "features": {"file": features.name, "sha256": sha256(features)},
             "match": {"file": match.name, "sha256": sha256(match)},
+            "match_int8": {"file": match_int8.name, "sha256": sha256(match_int8)},
             "weights": {"file": weights.name, "sha256": sha256(weights)},
             "channels": network.channels,
             "patches": dict(patches),

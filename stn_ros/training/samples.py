@@ -50,7 +50,7 @@ class Stage:
 STAGES = (
     Stage("locate", 48, 64, 1, None, Conditions(long_side=(45, 260))),
     Stage("refine", 64, 48, 1, (0.01, 0.3), Conditions(long_side=(45, 280))),
-    Stage("track", 80, 32, 1, (0.004, 0.15), Conditions(long_side=(50, 320))),
+    Stage("track", 112, 20, 1, (0.004, 0.15), Conditions(long_side=(50, 320))),
     Stage("polish", 128, 16, 1, (0.004, 0.1), Conditions(long_side=(55, 320))),
 )
 TURN_REACH = 20.0

@@ -24,6 +24,8 @@ def test_shipped_network_loads_and_answers():
     cells = patch // 4
     assert motion.flow.shape == (3, 2, cells, cells)
     assert np.abs(motion.flow).mean() < 0.2
+    fast = engine.match(engine.features(pictures), pictures, exact=False)
+    assert 0 < np.abs(fast.flow - motion.flow).mean() < 0.1
     one = engine.match(engine.features(pictures[1:2]), pictures[1:2])
     np.testing.assert_allclose(one.flow[0], motion.flow[1], atol=1e-4)
 
