@@ -92,14 +92,14 @@ class CanonicalizerSettings:
     Attributes:
         threshold: confidence from which an answer is accepted.
         turns: in-plane turns tried in a region. candidates: turns that are refined.
-        polish_steps: high-resolution steps on a newly located object; a tracked one gets one.
+        polish_steps: exact steps at the end, on a newly located object.
         threads: of the network, 0 = chosen by the engine.
     """
 
     threshold: float = 0.5
     turns: int = 12
     candidates: int = 4
-    polish_steps: int = 2
+    polish_steps: int = 1
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -258,6 +258,7 @@ class Canonicalizer:
         answers = {h.item: self._answer(sampler, h, tracked=True, region=None) for h in found}
         lost = [h for h in start if h.item not in answers or not answers[h.item].accepted]
         again = self._step("refine", sampler, self._step("refine", sampler, lost))
+        again = self._step("track", sampler, again)
         for hypothesis in self._step("polish", sampler, again):
             answers[hypothesis.item] = self._answer(sampler, hypothesis, True, None)
         return [answers[item] for item in sorted(answers)]
@@ -289,6 +290,7 @@ class Canonicalizer:
         found = _best(self._step("locate", sampler, start), settings.candidates)
         found = _best(self._step("refine", sampler, found), max(1, settings.candidates // 2))
         found = _best(self._step("refine", sampler, found), 1)
+        found = self._step("track", sampler, found)
         for _ in range(settings.polish_steps):
             found = self._step("polish", sampler, found)
         best: dict[int, Alignment] = {}

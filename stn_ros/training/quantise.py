@@ -24,11 +24,6 @@ SEED = 77
 SAMPLES = 32
 """Samples of each stage that the ranges of the activations are read off."""
 KEPT = ("features_net.0/", "features_net.9/", "offset_logits/", "residual/")
-    "features_net/features_net.0/",
-    "features_net/features_net.9/",
-    "offset_logits",
-    "residual/",
-)
 """Parts of the names of convolutions kept in full precision: the first, and all last ones."""
 
 
