@@ -42,6 +42,16 @@ def test_help_imports_no_command() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_a_missing_package_is_named_with_the_way_to_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    # None in sys.modules makes the import fail as if it were not installed.
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    monkeypatch.delitem(sys.modules, "stn_ros.nodes.replay", raising=False)
+    assert main(["replay", "folder"]) == 2
+    assert "stn-ros replay: ROS 2 (source" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["teach"]])
 def test_wrong_use_ends_with_usage(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
