@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ from stn_ros.teaching.face import (
     canonical_size,
     check_aspect,
     check_corners,
+    click_corners,
     find_face,
     locate_face,
     parse_corners,
@@ -154,3 +157,61 @@ def test_unusable_photos_are_named(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "blank.png"), noise.astype(np.uint8))
     with pytest.raises(ValueError, match="blank"):
         read_photo(tmp_path / "blank.png")
+
+
+def test_a_photo_is_turned_upright_as_its_camera_says(tmp_path: Path) -> None:
+    """EXIF orientation 6: the stored picture is to be turned clockwise by a quarter."""
+    stored = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(ART)))[1].tobytes()
+    tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    exif = b"Exif\0\0" + tiff
+    header = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    (tmp_path / "turned.jpg").write_bytes(stored[:2] + header + stored[2:])
+    photo = read_photo(tmp_path / "turned.jpg")
+    assert photo.shape == ART.shape
+    assert np.abs(photo.astype(int) - ART).mean() < 8
+
+
+class _Window:
+    """Stands in for OpenCV's window: a user who clicks and types what is scripted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, script: list) -> None:
+        self.script, self.shown = list(script), []
+        monkeypatch.setenv("DISPLAY", ":0")
+        monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+        monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)
+        monkeypatch.setattr(cv2, "setMouseCallback", self._listen)
+        monkeypatch.setattr(cv2, "imshow", lambda _, picture: self.shown.append(picture))
+        monkeypatch.setattr(cv2, "waitKey", self._wait)
+        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: float(bool(self.script)))
+
+    def _listen(self, _: str, callback: Callable) -> None:
+        self._callback = callback
+
+    def _wait(self, _: int) -> int:
+        step = self.script.pop(0)
+        if isinstance(step, tuple):
+            self._callback(cv2.EVENT_LBUTTONDOWN, *step, 0, None)
+            return -1
+        return step
+
+
+BACKSPACE, ENTER = 8, 13
+
+
+def test_corners_can_be_clicked_and_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.zeros((1800, 900, 3), np.uint8)
+    clicks = [(10, 20), ENTER, (300, 300), BACKSPACE, (100, 20), (100, 80), (10, 80), ENTER, -1]
+    window = _Window(monkeypatch, clicks)
+    corners = click_corners(photo)
+    # Shown at half its size: pixel 10 on the screen covers 20 and 21 of the photo.
+    np.testing.assert_allclose(
+        corners, [[20.5, 40.5], [200.5, 40.5], [200.5, 160.5], [20.5, 160.5]]
+    )
+    assert window.shown[0].shape == (900, 450, 3)
+    assert window.shown[-1].any()
+
+
+def test_a_closed_window_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _Window(monkeypatch, [(10, 20), -1])
+    with pytest.raises(ValueError, match="closed"):
+        click_corners(np.zeros((300, 400, 3), np.uint8))
