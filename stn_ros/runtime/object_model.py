@@ -76,11 +76,7 @@ class ObjectModel:
         Raises ValueError for a folder that is not an object's, OSError when it cannot be written.
         """
         folder = Path(folder).absolute()
-        ours = (folder / OBJECT_FILE).is_file()
-        if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
-            raise ValueError(
-                f"{folder} exists and holds no {OBJECT_FILE}: choose another folder or remove it"
-            )
+        check_folder(folder)
         picture = _encode_png(self.reference)
         description = {
             "format": FORMAT,
@@ -154,6 +150,16 @@ class ObjectModel:
             )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError unless an object may be written to `folder`: new, empty or an object's."""
+    if (folder / OBJECT_FILE).is_file() or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ValueError(
+            f"{folder} exists and holds no {OBJECT_FILE}: choose another folder or remove it"
+        )
 
 
 def check_name(name: object) -> None:

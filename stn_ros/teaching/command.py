@@ -12,7 +12,7 @@ import numpy as np
 from stn_ros.geometry.homography import face_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
-from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_name
+from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import objects_folder
 from stn_ros.teaching import face
 from stn_ros.teaching.self_test import SelfTest, self_test, table
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     check_name(args.name)
     bundle = NetworkBundle.load(args.model)
     folder = args.output or objects_folder() / args.name
+    check_folder(folder)
     size_m = face.parse_size(args.size) if args.size else None
     photo = face.read_photo(args.photos[0])
     tries = [(path, face.read_photo(path)) for path in args.photos[1:]]
