@@ -42,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views", type=int, default=4, help="views of each face in each condition (default 4)"
     )
+    parser.add_argument(
+        "--conditions",
+        nargs="+",
+        choices=held_out.ROWS,
+        default=held_out.ROWS,
+        metavar="ROW",
+        help=f"rows of held-out: {', '.join(map(repr, held_out.ROWS))} (default all)",
+    )
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--without-sift", action="store_true", help="only our own figures")
 
@@ -65,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         objects = [face.model for face in faces]
         if args.what == "poses":
             return _poses(args, Canonicalizer(bundle, objects, settings), faces)
-        trials = held_out.make_trials(faces, args.views, args.seed)
-        count = held_out.trial_count(faces, args.views)
+        trials = held_out.make_trials(faces, args.views, args.seed, args.conditions)
+        count = held_out.trial_count(faces, args.views, args.conditions)
         sources = sorted({face.source for face in faces})
         notes = [f"{len(faces)} held-out faces from {len(sources)} sources: {', '.join(sources)}"]
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -25,12 +25,20 @@ ABSENT = "absent"
 # Where answers are often wrong: what is published here tests the confidence, not the accuracy.
 _HARD_CONDITIONS = replace(
     SHARP,
-    long_side=(35, 140),
-    blur=(1.5, 4.0),
-    occluded_share=0.7,
-    occluded=(0.3, 0.6),
+    long_side=(25, 110),
+    blur=(2.0, 5.0),
+    occluded_share=0.8,
+    occluded=(0.4, 0.7),
     harsh_light=0.7,
 )
+_CONDITIONS: dict[str, Conditions] = {
+    **HELD_OUT_CONDITIONS,
+    LOW_TEXTURE: SHARP,
+    FAINT: SHARP,
+    HARD: _HARD_CONDITIONS,
+}
+ROWS = (*_CONDITIONS, ABSENT)
+"""The rows of the table."""
 _DEVIATION_OF_A_USEFUL_CROP = 0.004
 
 
@@ -89,36 +97,32 @@ def make_faces(count: int, seed: int) -> list[Face]:
     return faces
 
 
-def conditions() -> dict[str, Conditions]:
-    """The rows of the table, in order."""
-    return {**HELD_OUT_CONDITIONS, LOW_TEXTURE: SHARP, FAINT: SHARP, HARD: _HARD_CONDITIONS}
-
-
-def trial_count(faces: list[Face], views: int) -> int:
+def trial_count(faces: list[Face], views: int, rows: Sequence[str]) -> int:
     """How many trials `make_trials` will yield."""
-    return (len(conditions()) + 1) * sum(not face.row for face in faces) * views
+    return len(rows) * sum(not face.row for face in faces) * views
 
 
-def make_trials(faces: list[Face], views: int, seed: int) -> Iterator[Trial]:
-    """Render the trials: `views` of every face in every condition, then absent objects.
+def make_trials(faces: list[Face], views: int, seed: int, rows: Sequence[str]) -> Iterator[Trial]:
+    """Render the trials of some of `ROWS`: as many in each as there are `views` of plain faces.
 
-    Each condition has its own random stream, so figures of one do not depend on the others. In an
-    absent trial the region shows another face, or none: a background without the object's photo.
+    Each row has its own random stream, so its figures do not depend on the others. In an absent
+    trial the region shows another face, or none: a background without the object's photo.
     """
     plain = [face for face in faces if not face.row]
     textures = Textures("held_out")
-    for name, condition in conditions().items():
+    for name in rows:
         rng = _stream(seed, name)
         shown = [face for face in faces if face.row == name] or plain
         for index in range(len(plain) * views):
             face = shown[index % len(shown)]
-            view = render_view(rng, face.picture, textures.background, condition, FRAME_SIZE)
+            if name == ABSENT:
+                yield _absent_trial(rng, face, faces, textures)
+                continue
+            view = render_view(
+                rng, face.picture, textures.background, _CONDITIONS[name], FRAME_SIZE
+            )
             box = jittered(rng, view.box, FRAME_SIZE)
             yield Trial(name, face.model, view.frame, box, view.homography)
-    rng = _stream(seed, ABSENT)
-    for index in range(len(plain) * views):
-        asked = plain[index % len(plain)]
-        yield _absent_trial(rng, asked, faces, textures)
 
 
 def _absent_trial(

@@ -10,6 +10,7 @@ from stn_ros.evaluation.held_out import (
     FAINT,
     HARD,
     LOW_TEXTURE,
+    ROWS,
     make_faces,
     make_trials,
     trial_count,
@@ -27,7 +28,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def trials(faces):
-    return list(make_trials(faces, 1, seed=1))
+    return list(make_trials(faces, 1, seed=1, rows=ROWS))
 
 
 def test_no_face_comes_from_what_training_sees(faces) -> None:
@@ -52,7 +53,7 @@ def test_faint_faces_have_little_contrast_and_are_of_both_kinds() -> None:
 
 
 def test_every_condition_has_its_trials(faces, trials) -> None:
-    assert len(trials) == trial_count(faces, 1)
+    assert len(trials) == trial_count(faces, 1, ROWS)
     groups = [trial.group for trial in trials]
     assert {groups.count(group) for group in set(groups)} == {14}
     assert {
@@ -96,8 +97,14 @@ def test_absent_objects_are_not_in_the_frame(trials) -> None:
 
 
 def test_the_same_seed_gives_the_same_trials(faces, trials) -> None:
-    again = next(make_trials(faces, 1, seed=1))
+    again = next(make_trials(faces, 1, seed=1, rows=ROWS))
     np.testing.assert_array_equal(again.frame, trials[0].frame)
     np.testing.assert_array_equal(again.truth, trials[0].truth)
-    other = next(make_trials(faces, 1, seed=2))
+    other = next(make_trials(faces, 1, seed=2, rows=ROWS))
     assert not np.array_equal(other.frame, trials[0].frame)
+
+
+def test_a_row_is_the_same_with_and_without_the_others(faces, trials) -> None:
+    alone = next(make_trials(faces, 1, seed=1, rows=[HARD]))
+    among = next(trial for trial in trials if trial.group == HARD)
+    np.testing.assert_array_equal(alone.frame, among.frame)
