@@ -45,7 +45,7 @@ interfaces := $(wildcard interfaces/*.cmake interfaces/*/CMakeLists.txt interfac
   interfaces/*/package.xml interfaces/*/msg/*.msg)
 $(VENV)/.interfaces: $(interfaces) $(VENV)/.run
 	@echo "== 3/4 Message packages that no wheel provides (compiles for about a minute)"
-	$(PIP) --no-build-isolation --no-deps --force-reinstall -v \
+	$(PIP) --no-build-isolation --no-deps --force-reinstall \
 	  ./interfaces/tf2_msgs ./interfaces/vision_msgs
 	@touch $@
 
