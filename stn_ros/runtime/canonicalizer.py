@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -126,15 +128,24 @@ class _Hypothesis:
     moved: float = math.inf
 
 
+class _Network(NamedTuple):
+    """A network at work; `patches` and `judge` are those of its bundle."""
+
+    engine: Engine
+    patches: Mapping[str, int]
+    judge: Mapping[str, float]
+
+
 class Canonicalizer:
     """Finds known flat objects in regions of camera frames and aligns them.
 
     Args:
-        bundle: the network. objects: with distinct names. settings: see `CanonicalizerSettings`.
-        engine: runs the network; ONNX Runtime on the CPU unless given.
+        bundle: the network of all objects but those that have one of their own.
+        objects: with distinct names. settings: see `CanonicalizerSettings`.
+        engine: runs the network of `bundle`; ONNX Runtime on the CPU unless given.
 
     Raises:
-        ValueError: no objects, or two of one name.
+        ValueError: no objects, two of one name, or an object's own network is damaged.
     """
 
     def __init__(
@@ -155,27 +166,25 @@ class Canonicalizer:
         self.settings = settings or CanonicalizerSettings()
         self.objects = tuple(objects)
         self._index = {name: i for i, name in enumerate(names)}
-        self._judge = bundle.judge
-        self._patch = bundle.patches
-        self._engine = engine or OnnxEngine(bundle, self.settings.threads)
-        self._references = {
-            stage: np.concatenate(
-                [
-                    self._engine.features(
-                        FrameSampler(model.reference).sample(
-                            patch_to_canonical(patch, model.size), (patch, patch)
-                        )[None],
-                    )
-                    for model in objects
-                ]
-            )
-            for stage, patch in self._patch.items()
-        }
-        self._reference_patches = [
-            FrameSampler(model.reference).sample(
-                patch_to_canonical(self._patch["refine"], model.size), (self._patch["refine"],) * 2
-            )
+        engine = engine or OnnxEngine(bundle, self.settings.threads)
+        shared = _Network(engine, bundle.patches, bundle.judge)
+        self._networks = [
+            shared if model.network is None else self._own_network(model.network)
             for model in objects
+        ]
+        # Of each object, by stage.
+        self._reference_patches = [
+            {
+                stage: FrameSampler(model.reference).sample(
+                    patch_to_canonical(patch, model.size), (patch, patch)
+                )
+                for stage, patch in network.patches.items()
+            }
+            for model, network in zip(objects, self._networks, strict=True)
+        ]
+        self._references = [
+            {stage: network.engine.features(seen[None])[0] for stage, seen in patches.items()}
+            for patches, network in zip(self._reference_patches, self._networks, strict=True)
         ]
 
     def process(
@@ -215,6 +224,10 @@ class Canonicalizer:
     def known(self, object_name: str) -> bool:
         """Whether `object_name` may be asked for; "" asks for every object."""
         return object_name == "" or object_name in self._index
+
+    def _own_network(self, folder: Path) -> _Network:
+        bundle = NetworkBundle.load(folder)
+        return _Network(OnnxEngine(bundle, self.settings.threads), bundle.patches, bundle.judge)
 
     def _ideal_box(
         self, region: Region, frame: NDArray[np.uint8], camera: CameraModel | None
@@ -307,7 +320,10 @@ class Canonicalizer:
         """One sample-and-move step of all hypotheses; those that leave the possible are dropped."""
         if not hypotheses:
             return []
-        patch = self._patch[stage]
+        network = self._networks[hypotheses[0].object]
+        others = [h for h in hypotheses if self._networks[h.object] is not network]
+        hypotheses = [h for h in hypotheses if self._networks[h.object] is network]
+        patch = network.patches[stage]
         patches = np.stack(
             [
                 sampler.sample(
@@ -317,8 +333,8 @@ class Canonicalizer:
                 for h in hypotheses
             ]
         )
-        reference = self._references[stage][[h.object for h in hypotheses]]
-        motion = self._engine.match(reference, patches, exact=stage == "polish")
+        reference = np.stack([self._references[h.object][stage] for h in hypotheses])
+        motion = network.engine.match(reference, patches, exact=stage == "polish")
         fit = fit_motion(motion.flow, motion.log_scale)
         moved = []
         for i, hypothesis in enumerate(hypotheses):
@@ -353,7 +369,7 @@ class Canonicalizer:
                     moved=float(np.linalg.norm(shift, axis=1).mean() / side),
                 )
             )
-        return moved
+        return moved + self._step(stage, sampler, others)
 
     def _answer(
         self, sampler: FrameSampler, hypothesis: _Hypothesis, tracked: bool, region: Region | None
@@ -361,12 +377,14 @@ class Canonicalizer:
         assert hypothesis.covariance is not None
         assert hypothesis.evidence is not None
         model = self.objects[hypothesis.object]
-        patch = self._patch["refine"]
+        network = self._networks[hypothesis.object]
+        reference = self._reference_patches[hypothesis.object]["refine"]
+        patch = network.patches["refine"]
         seen = sampler.sample(
             hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
         )
-        evidence = features(hypothesis.evidence, seen, self._reference_patches[hypothesis.object])
-        sure = confidence(evidence, self._judge)
+        evidence = features(hypothesis.evidence, seen, reference)
+        sure = confidence(evidence, network.judge)
         accepted = sure >= self.settings.threshold
         view = sampler.sample(hypothesis.homography, model.size)
         return Alignment(

@@ -17,9 +17,12 @@ import cv2
 import numpy as np
 import yaml
 
+from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, sha256
+from stn_ros.runtime.paths import OBJECT_FILE
+
 FORMAT = 1
-OBJECT_FILE = "object.yaml"
 REFERENCE_FILE = "reference.png"
+NETWORK_FOLDER = "network"
 MIN_REFERENCE_SIDE = 16
 ASPECT_TOLERANCE = 0.05
 # A turn that looks alike generates a group: half turns, or quarter turns with all their multiples.
@@ -40,6 +43,7 @@ class ObjectModel:
                its aspect is the reference's within 5 %
     symmetry   in-plane turns in degrees that look alike: (), (180,) or (90, 180, 270)
     self_test  figures `stn-ros teach` measured for it (plain YAML values), or None
+    network    folder of a network tuned for this object alone, or None: the shared one
 
     Raises ValueError naming the field that is wrong.
     """
@@ -49,6 +53,7 @@ class ObjectModel:
     size_m: tuple[float, float] | None = None
     symmetry: tuple[int, ...] = ()
     self_test: dict[str, Any] | None = None
+    network: Path | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -66,7 +71,7 @@ class ObjectModel:
         return self.reference.shape[1], self.reference.shape[0]
 
     def save(self, folder: str | Path, attachments: Mapping[str, bytes] | None = None) -> None:
-        """Write the object to `folder`, whole or not at all.
+        """Write the object, with its own network if it has one, to `folder`, whole or not at all.
 
         The files are made in a folder beside it, then moved into place. An object already there is
         replaced, and put back should the move fail; a folder of something else is refused.
@@ -86,8 +91,17 @@ class ObjectModel:
             "reference": {"file": REFERENCE_FILE, "sha256": hashlib.sha256(picture).hexdigest()},
             "self_test": self.self_test,
         }
+        network = {}
+        if self.network is not None:
+            network = {
+                f"{NETWORK_FOLDER}/{file.name}": file.read_bytes()
+                for file in sorted(self.network.iterdir())
+            }
+            sealed = hashlib.sha256(network[f"{NETWORK_FOLDER}/{BUNDLE_FILE}"]).hexdigest()
+            description["network"] = {"folder": NETWORK_FOLDER, "sha256": sealed}
         files = {
             **(attachments or {}),
+            **network,
             REFERENCE_FILE: picture,
             OBJECT_FILE: yaml.safe_dump(
                 description, sort_keys=False, default_flow_style=None
@@ -96,7 +110,7 @@ class ObjectModel:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
             fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
-            fresh.mkdir()
+            (fresh / NETWORK_FOLDER if network else fresh).mkdir(parents=True)
             for name, content in files.items():
                 with (fresh / name).open("wb") as file:
                     file.write(content)
@@ -116,7 +130,8 @@ class ObjectModel:
         """Read and verify an object folder.
 
         Raises ValueError naming the file and what is wrong: missing, not this format, a field out
-        of range, or a reference picture that is not the one the description was written for.
+        of range, or a reference picture or network that is not the one the description was written
+        for.
         """
         path = Path(folder) / OBJECT_FILE
         try:
@@ -147,6 +162,7 @@ class ObjectModel:
                 size_m=size_m if size_m is None else tuple(size_m),
                 symmetry=tuple(symmetry),
                 self_test=description.get("self_test"),
+                network=_verified_network(Path(folder), description.get("network")),
             )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -224,3 +240,22 @@ def _load_reference(folder: Path, entry: object) -> np.ndarray:
     if picture is None:
         raise ValueError(f"reference picture {name}: is not a picture OpenCV can read")
     return picture
+
+
+def _verified_network(folder: Path, entry: object) -> Path | None:
+    """The folder of the object's own network, all its files checked."""
+    if entry is None:
+        return None
+    if not isinstance(entry, dict) or not {"folder", "sha256"} <= entry.keys():
+        raise ValueError(f"network: must hold its folder and the sha256 of its {BUNDLE_FILE}")
+    name = str(entry["folder"])
+    if Path(name).name != name:
+        raise ValueError(f"network folder {name!r}: must be a plain folder name in the folder")
+    description = folder / name / BUNDLE_FILE
+    if description.is_file() and sha256(description) != entry["sha256"]:
+        raise ValueError(
+            f"network {name}/{BUNDLE_FILE}: not the one this object was tuned with (sha256 "
+            "differs); restore it or teach the object again"
+        )
+    NetworkBundle.load(folder / name)
+    return folder / name

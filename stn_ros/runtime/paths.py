@@ -6,7 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from stn_ros.runtime.object_model import OBJECT_FILE
+OBJECT_FILE = "object.yaml"
+"""What makes a folder an object's."""
 
 
 def models_folder() -> Path:

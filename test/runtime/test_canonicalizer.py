@@ -1,12 +1,17 @@
+import shutil
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from stn_ros.geometry.camera import CameraModel
-from stn_ros.geometry.homography import corner_error
-from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.geometry.homography import corner_error, to_corners
+from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
 
@@ -116,3 +121,60 @@ def test_settings_and_objects_are_checked(world):
         Canonicalizer(NetworkBundle.load(), [])
     with pytest.raises(ValueError, match=r"'one'.*more than once"):
         Canonicalizer(NetworkBundle.load(), [models[0], models[0]])
+
+
+def _own_network(folder, **changes):
+    """A network folder that differs from the shipped one in its description."""
+    shutil.copytree(models_folder() / "canonicalizer", folder)
+    described = yaml.safe_load((folder / BUNDLE_FILE).read_text())
+    for name, values in changes.items():
+        described[name].update(values)
+    (folder / BUNDLE_FILE).write_text(yaml.safe_dump(described))
+    return folder
+
+
+def test_an_object_with_its_own_network_beside_one_without(world, tmp_path):
+    """Patches of another size: mixed up, the two networks' features would not even fit."""
+    models, shared, views = world
+    own = _own_network(tmp_path / "own", patches={"locate": 56, "track": 96, "polish": 144})
+    mixed = Canonicalizer(
+        NetworkBundle.load(), [models[0], replace(models[1], network=own), models[2]]
+    )
+    frame = np.hstack([view.frame for view in views])
+    regions, truths = [], []
+    for i, (model, view) in enumerate(zip(models, views, strict=True)):
+        left, top, width, height = view.box
+        regions.append(Region(model.name, left + 640 * i, top, width, height))
+        truths.append(to_corners(view.homography, view.size) + np.array([640.0 * i, 0]))
+    located = mixed.process(frame, regions)
+    followed = mixed.process(frame, regions, located)
+    for found in (located, followed):
+        assert [one.object_name for one in found] == ["one", "two", "three"]
+        for one, truth in zip(found, truths, strict=True):
+            assert one.accepted, one.reason
+            assert np.linalg.norm(one.corners - truth, axis=1).mean() < 3
+    assert all(one.tracked for one in followed)
+    (asked,) = mixed.process(frame, [replace(regions[1], object_name="")])
+    assert asked.object_name == "two"
+    # Who has no network of his own is answered as if no one had.
+    for one, alone in zip(located, shared.process(frame, regions), strict=True):
+        same = np.allclose(one.corners, alone.corners, atol=1e-3)
+        assert same == (one.object_name != "two")
+
+
+def test_an_own_network_is_judged_by_its_own_weights(world, tmp_path):
+    models, _, views = world
+    own = _own_network(tmp_path / "own", judge={"bias": -1000.0})
+    mixed = Canonicalizer(NetworkBundle.load(), [models[0], replace(models[1], network=own)])
+    (first,) = mixed.process(views[0].frame, [Region("one", *views[0].box)])
+    (second,) = mixed.process(views[1].frame, [Region("two", *views[1].box)])
+    assert first.accepted
+    assert second.confidence < 1e-6
+
+
+def test_a_damaged_own_network_is_refused(world, tmp_path):
+    models, _, _ = world
+    own = _own_network(tmp_path / "own")
+    (own / "match.onnx").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"match\.onnx: sha256"):
+        Canonicalizer(NetworkBundle.load(), [replace(models[0], network=own)])

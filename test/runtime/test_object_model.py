@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.paths import models_folder
 
 
 @pytest.fixture
@@ -128,3 +131,61 @@ def test_damaged_folders_are_named(box: ObjectModel, tmp_path: Path) -> None:
     (tmp_path / "my_box" / "object.yaml").write_text("name: [")
     with pytest.raises(ValueError, match="YAML"):
         ObjectModel.load(tmp_path / "my_box")
+
+
+@pytest.fixture
+def tuned(box: ObjectModel, tmp_path: Path) -> Path:
+    """The folder of an object with a network of its own."""
+    network = shutil.copytree(models_folder() / "canonicalizer", tmp_path / "somewhere")
+    replace(box, network=network).save(tmp_path / "tuned")
+    shutil.rmtree(network)
+    return tmp_path / "tuned"
+
+
+def test_an_object_keeps_a_network_of_its_own(tuned: Path, box: ObjectModel) -> None:
+    read = ObjectModel.load(tuned)
+    assert read.network == tuned / "network"
+    shipped = sorted((models_folder() / "canonicalizer").iterdir())
+    assert [file.name for file in sorted(read.network.iterdir())] == [file.name for file in shipped]
+    for file in shipped:
+        assert (read.network / file.name).read_bytes() == file.read_bytes()
+    # Into its own folder, where the network is read from; then back to the shared network.
+    replace(read, symmetry=()).save(tuned)
+    assert ObjectModel.load(tuned).network == tuned / "network"
+    box.save(tuned)
+    assert ObjectModel.load(tuned).network is None
+    assert not (tuned / "network").exists()
+    assert [entry.name for entry in tuned.parent.iterdir()] == ["tuned"]
+
+
+def test_a_failed_save_of_a_network_leaves_the_old_object(tuned: Path, box: ObjectModel) -> None:
+    with pytest.raises(OSError, match="absent"):
+        replace(box, network=tuned.parent / "absent").save(tuned)
+    assert ObjectModel.load(tuned).network == tuned / "network"
+    assert [entry.name for entry in tuned.parent.iterdir()] == ["tuned"]
+
+
+@pytest.mark.parametrize("name", ["network.yaml", "features.onnx", "match.onnx"])
+def test_a_changed_or_missing_network_file_is_named(name: str, tuned: Path) -> None:
+    with (tuned / "network" / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ValueError, match=rf"object\.yaml: .*{name}.*sha256"):
+        ObjectModel.load(tuned)
+    (tuned / "network" / name).unlink()
+    with pytest.raises(ValueError, match=rf"object\.yaml: .*{name}"):
+        ObjectModel.load(tuned)
+
+
+@pytest.mark.parametrize(
+    ("entry", "cause"),
+    [
+        ("network", "network: must hold"),
+        ({"folder": "network"}, "network: must hold"),
+        ({"folder": "../network", "sha256": ""}, "plain folder name"),
+        ({"folder": "other", "sha256": ""}, r"other/network\.yaml"),
+    ],
+)
+def test_a_wrong_network_entry_is_named(entry: object, cause: str, tuned: Path) -> None:
+    _edit(tuned, network=entry)
+    with pytest.raises(ValueError, match=cause):
+        ObjectModel.load(tuned)
