@@ -37,11 +37,12 @@ class Settings:
     Attributes:
         folder: where checkpoint and log are kept. minutes: length of the whole training.
         learning_rate: at the start; falls to 1 % of it along a cosine.
-        norm_share: share of the time after which the batch statistics are frozen, so that the
+        norm_share: share of the time from which the batch statistics are frozen, so that the
             stages, which have different ones, are trained as they will be run.
         start: network folder to begin from; None begins with random weights.
         seed: of weights and data. workers: processes that render. threads: of the network, 0 = all.
-        checkpoint_every, check_every: seconds.
+        checkpoint_every, check_every: seconds; no checks at all if infinite.
+        faces: BGR pictures of faces to be known above all, see `SampleMaker`.
     """
 
     folder: Path
@@ -54,18 +55,21 @@ class Settings:
     threads: int = 0
     checkpoint_every: float = 60.0
     check_every: float = 300.0
+    faces: tuple[np.ndarray, ...] = ()
 
 
 class _Stream(IterableDataset):
     """Batches of all stages in turn, each worker with a seed of its own."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, faces: tuple[np.ndarray, ...]) -> None:
         self._seed = seed
+        self._faces = faces
 
     def __iter__(self) -> Iterator[tuple[int, list[Tensor]]]:
         cv2.setNumThreads(1)
         worker = get_worker_info()
-        maker = SampleMaker(self._seed * 1000 + (worker.id if worker else 0))
+        seed = self._seed * 1000 + (worker.id if worker else 0)
+        maker = SampleMaker(seed, given=self._faces)
         order = [i for i, stage in enumerate(STAGES) for _ in range(stage.weight)]
         while True:
             for index in order:
@@ -109,12 +113,12 @@ class Trainer:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         loader = DataLoader(
-            _Stream(settings.seed + self.step),
+            _Stream(settings.seed + self.step, settings.faces),
             batch_size=None,
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,
         )
-        held_out = held_out_batches()
+        held_out = held_out_batches() if math.isfinite(settings.check_every) else None
         total = settings.minutes * 60
         recent: dict[str, float] = {}
         saved = checked = last = time.monotonic()
@@ -143,7 +147,7 @@ class Trainer:
                     refresh=False,
                 )
             done = self.spent >= total
-            if done or now - checked > settings.check_every:
+            if held_out and (done or now - checked > settings.check_every):
                 self._log(self.check(held_out))
                 checked = last = time.monotonic()
             if done or now - saved > settings.checkpoint_every:
@@ -186,7 +190,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        if share > self.settings.norm_share:
+        if share >= self.settings.norm_share:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()

@@ -8,7 +8,7 @@ are a little off for *refine* and *polish*; and at places where the right answer
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -53,6 +53,9 @@ STAGES = (
     Stage("track", 112, 20, 1, (0.004, 0.15), Conditions(long_side=(50, 320))),
     Stage("polish", 128, 16, 1, (0.004, 0.1), Conditions(long_side=(55, 320))),
 )
+GIVEN_SHARE = 0.75
+_PHOTOS = 8
+"""How many references a given face has, as if photographed in different light."""
 TURN_REACH = 20.0
 """The largest rotation a locate patch may be off and still count as the right turn, degrees."""
 
@@ -143,13 +146,22 @@ class SampleMaker:
     Args:
         seed: of all randomness. split: "train" or "held_out", see `Textures`.
         faces: how many faces are held at a time; one in twenty views brings a new one.
+        given: BGR pictures of faces to be known above all. Three in four views show one of them;
+            the others show strangers, so that they are not taken for one.
     """
 
-    def __init__(self, seed: int, split: str = "train", faces: int = 300) -> None:
+    def __init__(
+        self,
+        seed: int,
+        split: str = "train",
+        faces: int = 300,
+        given: Sequence[np.ndarray] = (),
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._textures = Textures(split)
         self._capacity = faces
         self._faces: list[_Face] = []
+        self._given = [_Face(self._rng, picture) for picture in given for _ in range(_PHOTOS)]
         self._surfaces: list[np.ndarray] = []
 
     def batch(self, stage: Stage, count: int) -> Batch:
@@ -173,6 +185,8 @@ class SampleMaker:
 
     def _face(self) -> _Face:
         rng = self._rng
+        if self._given and self._faces and rng.random() < GIVEN_SHARE:
+            return self._given[rng.integers(len(self._given))]
         if len(self._faces) >= min(self._capacity, 40) and rng.random() > 0.05:
             return self._faces[rng.integers(len(self._faces))]
         long_side = int(rng.integers(256, 385))
@@ -193,7 +207,8 @@ class SampleMaker:
         """Another face than `face`, often one much like it; None if there is none."""
         if face.sibling is not None and self._rng.random() < 0.7:
             return face.sibling
-        other = self._faces[self._rng.integers(len(self._faces))]
+        others = self._faces if not self._given or face in self._given else self._given
+        other = others[self._rng.integers(len(others))]
         return None if other is face else other
 
     def _surface(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

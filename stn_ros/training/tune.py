@@ -1,0 +1,67 @@
+"""Fine-tunes a network for one object: same loop, same data, but most views show that object."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.training.export import export_bundle
+from stn_ros.training.loop import Settings, Trainer
+
+LEARNING_RATE = 1e-4
+
+
+def tune(
+    start: Path,
+    name: str,
+    reference: np.ndarray,
+    minutes: float,
+    folder: Path,
+    progress: bool = True,
+) -> NetworkBundle:
+    """Write to `folder` the network of folder `start`, trained on for one object.
+
+    The confidence is judged as in `start`, and the batch statistics stay what they are.
+
+    Args:
+        start: network folder. name: of the object, for the card.
+        reference: (h, w, 3) BGR uint8, its face. minutes: of training, checks and export not
+            counted; at least one step is taken.
+
+    Raises:
+        ValueError: `start` is no network folder, or holds no weights to train on.
+    """
+    bundle = NetworkBundle.load(start)
+    threads = cv2.getNumThreads()
+    # A forked worker hangs if it has to end threads that were not copied with it.
+    cv2.setNumThreads(1)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = Trainer(
+                Settings(
+                    Path(scratch),
+                    minutes,
+                    learning_rate=LEARNING_RATE,
+                    norm_share=0.0,
+                    start=start,
+                    workers=1,
+                    check_every=math.inf,
+                    faces=(reference,),
+                )
+            )
+            trainer.run(progress)
+    finally:
+        cv2.setNumThreads(threads)
+    tuned = {
+        "object": name,
+        "minutes": round(trainer.spent / 60, 2),
+        "steps": trainer.step,
+        "samples": trainer.samples,
+    }
+    card = {**bundle.card, "tuned": tuned}
+    return export_bundle(trainer.average, bundle.patches, folder, bundle.judge, card)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.paths import models_folder
+from stn_ros.synthesis import artwork
+from stn_ros.training.export import load_weights
+from stn_ros.training.samples import STAGES, SampleMaker
+from stn_ros.training.tune import tune
+
+FACE = artwork.draw(3, (256, 170), "product_box")
+SHIPPED = models_folder() / "canonicalizer"
+
+
+@pytest.mark.slow
+def test_a_short_tuning_changes_the_weights_and_nothing_else(tmp_path):
+    tuned = tune(SHIPPED, "my_box", FACE, 0.05, tmp_path / "tuned", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
+    shipped = NetworkBundle.load(SHIPPED)
+    assert NetworkBundle.load(tmp_path / "tuned") == tuned
+    assert (tuned.judge, tuned.patches) == (shipped.judge, shipped.patches)
+    assert tuned.card["tuned"]["object"] == "my_box"
+    assert tuned.card["tuned"]["samples"] >= tuned.card["tuned"]["steps"] >= 1
+    before, after = (load_weights(f).state_dict() for f in (SHIPPED, tmp_path / "tuned"))
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert "features_net.0.weight" in changed
+    # The batch statistics of one object are no good for another's views: they stay.
+    assert not any("running" in name or "batches" in name for name in changed)
+    size = np.sqrt(sum(float(w.float().square().sum()) for w in before.values()))
+    moved = sum(float((after[n] - w).float().square().sum()) for n, w in before.items())
+    assert 0 < np.sqrt(moved) < 0.05 * size
+
+
+def test_a_network_without_weights_is_refused(tmp_path):
+    for file in SHIPPED.iterdir():
+        if file.name != "weights.npz":
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(ValueError, match=r"weights\.npz: missing"):
+        tune(tmp_path, "my_box", FACE, 0.05, tmp_path / "tuned", progress=False)
+    assert not (tmp_path / "tuned").exists()
+
+
+@pytest.mark.parametrize("stage", STAGES[:2], ids=lambda stage: stage.name)
+def test_most_views_show_the_given_face_and_strangers_are_told_from_it(stage):
+    plain = np.full((160, 256, 3), (0, 0, 255), np.uint8)
+    batch = SampleMaker(5, faces=12, given=[plain]).batch(stage, 200)
+
+    def given(pictures):
+        """Whether each shows the red face: by the hue of its middle."""
+        middle = pictures[:, 20:-20, 20:-20, :3].astype(float).mean(axis=(1, 2))
+        return middle[:, 2] > 4 * middle[:, :2].max(axis=1)
+
+    asked = given(batch.reference)
+    assert 0.5 < asked[batch.related].mean() < 0.95
+    # Asked for the given face where a stranger is: no.
+    strangers = asked & ~given(batch.patch) & ~batch.related
+    assert strangers.any()
+    assert (batch.present[strangers] != 1).all()
