@@ -1,6 +1,7 @@
 """A process that runs one node: allocator, executor, signals, exit status."""
 
 import ctypes
+import signal
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -53,6 +54,8 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
         rclpy.logging.get_logger("stn_ros").fatal(str(error))
         return 1
     finally:
+        # A second Ctrl-C must not tear down what is being put away.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

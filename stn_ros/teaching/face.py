@@ -192,7 +192,10 @@ def click_corners(photo: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: there is no display, or the window was closed.
     """
-    no_display = "no display to click on: give the corners with --corners"
+    no_display = (
+        "no display to click on, or OpenCV without windows (opencv-python has them, "
+        "opencv-python-headless has not): give the corners with --corners"
+    )
     # OpenCV's windows end the whole process where there is no display.
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         raise ValueError(no_display)
