@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from stn_ros.geometry.homography import face_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
-from stn_ros.runtime.paths import objects_folder
+from stn_ros.runtime.paths import models_folder, objects_folder
 from stn_ros.teaching import face
 from stn_ros.teaching.self_test import SelfTest, self_test, table
 
@@ -31,7 +33,10 @@ goes wrong, give the corners (--corners) or click them (--click).
 Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance, turns
 that look alike, and whether there is texture enough; self_test.jpg in the object's folder shows
 sixteen of the views. Further photos are no part of the object: each is tried, and it is said
-whether the object is recognised in it."""
+whether the object is recognised in it.
+
+With --tune the network is trained on for this object alone, and the object keeps that network if
+the self-test is better with it. An object with its own network costs the robot more time."""
 PICTURE = "self_test.jpg"
 
 
@@ -55,12 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the object's folder (default: NAME among this user's objects, where nodes look)",
     )
     parser.add_argument("--model", type=Path, help="network folder (default: the one shipped)")
+    parser.add_argument(
+        "--tune",
+        type=float,
+        metavar="MINUTES",
+        help="train the network on for this object; kept if it is better (needs PyTorch)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Teach; writes the object's folder, or nothing."""
     check_name(args.name)
-    bundle = NetworkBundle.load(args.model)
+    network = args.model or models_folder() / "canonicalizer"
+    bundle = NetworkBundle.load(network)
+    if args.tune is not None:
+        _check_tuning(args.tune)
     folder = args.output or objects_folder() / args.name
     check_folder(folder)
     size_m = face.parse_size(args.size) if args.size else None
@@ -71,10 +85,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"face: {decision}; corners {' '.join(f'{x:.0f},{y:.0f}' for x, y in corners)}")
 
     tested = self_test(bundle, model)
-    model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
-    picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    replaced = (folder / OBJECT_FILE).is_file()
-    model.save(folder, {PICTURE: picture})
+    with tempfile.TemporaryDirectory() as scratch:
+        if args.tune is not None:
+            tuned = _tune(network, model, args.tune, Path(scratch) / "network")
+            model, tested, verdict = keep_better(bundle, model, tested, tuned)
+            print(f"tuned for {args.tune:g} minutes: {verdict}")
+        model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
+        picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        replaced = (folder / OBJECT_FILE).is_file()
+        model.save(folder, {PICTURE: picture})
+    model = ObjectModel.load(folder)
     print(_report(model, tested))
     for path, other in tries:
         print(f"{path}: {_try(bundle, model, other)}")
@@ -95,6 +115,58 @@ def make_object(
     reference = face.rectify(photo, corners, face.canonical_size(corners, size_m))
     face.check_not_blank(reference, "the face in the photo")
     return ObjectModel(name, reference, size_m)
+
+
+def keep_better(
+    bundle: NetworkBundle, model: ObjectModel, tested: SelfTest, tuned: Path
+) -> tuple[ObjectModel, SelfTest, str]:
+    """The object with its tuned network if the self-test is better so, else as it was.
+
+    Better is fewer turns that it is mixed up under (they count as right), then a larger share of
+    right answers, then a smaller median corner error.
+
+    Args:
+        bundle: the network `tested` was measured with. tuned: network folder.
+
+    Returns:
+        The object, its self-test, and both figures and the choice in words.
+    """
+    own = replace(model, network=tuned)
+    retested = self_test(bundle, own)
+    change = f"{_figures(tested)} before, {_figures(retested)} after"
+    if _rank(retested) > _rank(tested):
+        return own, retested, f"{change}; better, so this object keeps the tuned network"
+    return model, tested, f"{change}; no better, so the tuned network is dropped"
+
+
+def _rank(tested: SelfTest) -> tuple[int, float, float]:
+    error = tested.report["corner_error_px"]
+    return -len(tested.symmetry), tested.report["right"], -(math.inf if error is None else error)
+
+
+def _figures(tested: SelfTest) -> str:
+    error = tested.report["corner_error_px"]
+    median = "no corner error" if error is None else f"median corner error {error:.2f} px"
+    turns = f" up to {len(tested.symmetry)} look-alike turns" if tested.symmetry else ""
+    return f"{tested.report['right']:.1%} right{turns}, {median}"
+
+
+def _check_tuning(minutes: float) -> None:
+    """Raise ValueError unless one can tune for so long."""
+    if not 0 < minutes < math.inf:
+        raise ValueError(f"--tune {minutes:g}: must be the minutes of training, more than 0")
+    try:
+        import stn_ros.training.tune  # noqa: F401  PyTorch is no part of the robot's install.
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--tune: {error.name} is missing: pip install 'stn_ros[train]'") from None
+
+
+def _tune(network: Path, model: ObjectModel, minutes: float, folder: Path) -> Path:
+    """Write the tuned network to `folder`."""
+    from stn_ros.training.tune import tune
+
+    tune(network, model.name, model.reference, minutes, folder)
+    return folder
 
 
 def _corners(

@@ -86,7 +86,10 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
     blur and noise. The report holds, for each of 3 x 3 cells of tilt (degrees) and seen length
     (pixels): the share of right answers (corner error below 3 px, look-alike turns allowed), the
     share published, the median corner error, and for an object of known size the distance in
-    metres and the median error of the pose (degrees, and per cent of the distance).
+    metres and the median error of the pose (degrees, and per cent of the distance). The share of
+    right answers and the median corner error are given of all views together, too.
+
+    An object with a network of its own is tested with that, any other with `bundle`.
     """
     rng = np.random.default_rng(seed)
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
@@ -100,6 +103,7 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
         _row(model, symmetry, cell, [view for view in views if view.cell == cell]) for cell in cells
     ]
     warnings = [*look_alike["warnings"], *texture["warnings"]]
+    errors = [_error(model, symmetry, view) for view in views]
     silent = [row for row in rows if row["published"] < 0.5]
     if silent:
         places = ", ".join(
@@ -114,6 +118,8 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
         "least_corner_deviation_percent": texture["percent"],
         "likeness_under_turns": look_alike["likeness"],
         "confused_turns_share": look_alike["confused"],
+        "right": round(sum(error < RIGHT_PX for error in errors) / len(errors), 3),
+        "corner_error_px": _median(errors),
         "cells": rows,
     }
     return SelfTest(report, symmetry, tuple(warnings), _picture(model, symmetry, views))
@@ -218,13 +224,12 @@ def _row(
     model: ObjectModel, symmetry: tuple[int, ...], cell: tuple[int, int], views: Sequence[_View]
 ) -> dict[str, Any]:
     errors = np.array([_error(model, symmetry, view) for view in views])
-    median = float(np.median(errors))
     row: dict[str, Any] = {
         "tilt_deg": list(TILTS[cell[0]]),
         "long_side_px": list(LONG_SIDES[cell[1]]),
         "right": float((errors < RIGHT_PX).mean()),
         "published": float(np.mean([bool(view.found and view.found.accepted) for view in views])),
-        "corner_error_px": round(median, 2) if math.isfinite(median) else None,
+        "corner_error_px": _median(errors),
     }
     if model.size_m is not None:
         longest = max(model.size_m)
@@ -235,6 +240,12 @@ def _row(
         row["rotation_error_deg"] = None if rotation is None else round(float(rotation), 2)
         row["position_error_percent"] = None if position is None else round(float(position), 2)
     return row
+
+
+def _median(errors: Sequence[float]) -> float | None:
+    """Median in pixels; None if it is infinite, so if most views have no answer."""
+    median = float(np.median(errors))
+    return round(median, 2) if math.isfinite(median) else None
 
 
 def _pose_error(

@@ -26,6 +26,8 @@ def test_a_good_face_is_recognised_at_every_tilt_and_distance(bundle: NetworkBun
     assert len(rows) == 9
     assert np.mean([row["right"] for row in rows]) > 0.95
     assert np.median([row["corner_error_px"] for row in rows]) < 1.0
+    assert tested.report["right"] > 0.95
+    assert 0 < tested.report["corner_error_px"] < 1.0
     near = [row for row in rows if row["long_side_px"] == [180, 260] and row["tilt_deg"][0] >= 15]
     assert all(row["rotation_error_deg"] < 3 for row in near)
     assert all(row["position_error_percent"] < 1 for row in near)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,8 +11,12 @@ import numpy as np
 import pytest
 
 from stn_ros.cli import main
+from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis import artwork
+from stn_ros.teaching.command import keep_better
+from stn_ros.teaching.self_test import self_test
 
 ART = artwork.draw(5, (384, 256), "label")
 
@@ -75,6 +81,8 @@ BAD = {
     "no display": (["good.png", "--click"], "no display"),
     "blank second photo": (["good.png", "blank.png"], "blank.png"),
     "no network": (["good.png", "--model", "absent"], "absent"),
+    "no time to tune": (["good.png", "--tune", "0"], "--tune 0"),
+    "endless tuning": (["good.png", "--tune", "inf"], "--tune inf"),
     "folder of something else": (["good.png", "--output", "."], "object.yaml"),
 }
 
@@ -99,3 +107,66 @@ def test_what_can_not_be_taught_is_named_and_nothing_is_written(
     assert cause in captured.err
     assert "Traceback" not in captured.err
     assert sorted(home.rglob("*")) == before
+
+
+def test_tuning_without_pytorch_is_refused_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("stn_ros.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    photo = _write(home / "good.png", ART)
+    assert main(["teach", photo, "--name", "thing", "--tune", "1"]) == 2
+    assert "torch is missing: pip install 'stn_ros[train]'" in capsys.readouterr().err
+    assert [entry.name for entry in home.iterdir()] == ["good.png"]
+
+
+@pytest.mark.slow
+def test_the_better_network_is_kept(tmp_path: Path) -> None:
+    """One that was never trained, and the one that ships: each once as the tuned one."""
+    torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    from stn_ros.training.export import export_bundle
+    from stn_ros.transformer.network import LocalizationNetwork
+
+    shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
+    torch.manual_seed(0)
+    raw = LocalizationNetwork()
+    untrained = export_bundle(raw, shipped.patches, tmp_path / "raw", shipped.judge, {})
+    model = ObjectModel("label", cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA))
+    good, bad = self_test(shipped, model), self_test(untrained, model)
+    assert good.report["right"] > 0.9 > 0.5 > bad.report["right"]
+
+    kept, tested, said = keep_better(untrained, model, bad, shipped_folder)
+    assert kept.network == shipped_folder
+    assert tested.report == good.report
+    assert "keeps the tuned network" in said
+
+    kept, tested, said = keep_better(shipped, model, good, tmp_path / "raw")
+    assert kept is model
+    assert tested is good
+    assert "dropped" in said
+
+
+@pytest.mark.slow
+def test_tuning_is_kept_or_dropped_by_the_self_test(
+    home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("torch", reason="the train extra is not installed")
+    photo, output = _write(home / "box.png", ART), home / "out"
+    arguments = ["teach", photo, photo, "--cropped", "--name", "x", "--output", str(output)]
+    assert main([*arguments, "--tune", "0.05"]) == 0
+    said = capsys.readouterr().out
+    number = r"([\d.]+)"
+    figures = rf"{number}% right, median corner error {number} px"
+    found = re.search(rf"tuned for 0.05 minutes: {figures} before, {figures} after; (.*)", said)
+    assert found, said
+    right, error, right_after, error_after = (float(found[i]) for i in range(1, 5))
+    better = (right_after, -error_after) > (right, -error)
+    assert ("keeps the tuned network" in found[5]) == better
+    model = ObjectModel.load(output)
+    assert (model.network is not None) == better
+    report = model.self_test
+    assert report["corner_error_px"] == (error_after if better else error)
+    if better:
+        assert NetworkBundle.load(model.network).card["tuned"]["object"] == "x"
+    assert "box.png: recognised" in said
