@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the start (0.001)")
     parser.add_argument("--export", type=Path, help="network folder (default: FOLDER/network)")
     parser.add_argument(
-        "--answers", type=int, default=2000, help="answers the confidence is fitted on (2000)"
+        "--answers", type=int, default=6000, help="answers the confidence is fitted on (6000)"
     )
 
 

@@ -36,8 +36,8 @@ NAMES = (
     "patchwork",
 )
 RIGHT_PX, WRONG_PX = 3.0, 8.0
-WRONG_WEIGHT = 6.0
-FACES = 120
+WRONG_WEIGHT = 20.0
+FACES = 400
 ABSENT_SHARE = 0.4
 
 _VIEWS = (
