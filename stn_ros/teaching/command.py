@@ -17,7 +17,7 @@ from stn_ros.runtime.canonicalizer import Canonicalizer, Region
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import models_folder, objects_folder
 from stn_ros.teaching import face
-from stn_ros.teaching.self_test import SelfTest, self_test, table
+from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
 
 DESCRIPTION = """\
 Make an object from one photo of its flat face (front of a box, cover, label, sign, panel).
@@ -36,7 +36,8 @@ sixteen of the views. Further photos are no part of the object: each is tried, a
 whether the object is recognised in it.
 
 With --tune the network is trained on for this object alone, and the object keeps that network if
-the self-test is better with it. An object with its own network costs the robot more time."""
+the self-test is better with it and no more strangers are taken for the object. An object with its
+own network costs the robot more time: no other object shares its batches."""
 PICTURE = "self_test.jpg"
 
 
@@ -123,7 +124,7 @@ def keep_better(
     """The object with its tuned network if the self-test is better so, else as it was.
 
     Better is fewer turns that it is mixed up under (they count as right), then a larger share of
-    right answers, then a smaller median corner error.
+    right answers, then a smaller median corner error; and no more strangers may be taken for it.
 
     Args:
         bundle: the network `tested` was measured with. tuned: network folder.
@@ -134,9 +135,13 @@ def keep_better(
     own = replace(model, network=tuned)
     retested = self_test(bundle, own)
     change = f"{_figures(tested)} before, {_figures(retested)} after"
-    if _rank(retested) > _rank(tested):
-        return own, retested, f"{change}; better, so this object keeps the tuned network"
-    return model, tested, f"{change}; no better, so the tuned network is dropped"
+    if _rank(retested) <= _rank(tested):
+        return model, tested, f"{change}; no better, so the tuned network is dropped"
+    before, after = (mistaken_strangers(bundle, each) for each in (model, own))
+    change += f"; of {STRANGERS} strangers {before} taken for it before, {after} after"
+    if after > before:
+        return model, tested, f"{change}; too credulous, so the tuned network is dropped"
+    return own, retested, f"{change}; better, so this object keeps the tuned network"
 
 
 def _rank(tested: SelfTest) -> tuple[int, float, float]:

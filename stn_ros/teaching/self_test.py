@@ -26,6 +26,7 @@ from stn_ros.runtime.canonicalizer import (
     Region,
 )
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
 from stn_ros.teaching.poses import pose_error, pose_of_homography
 from stn_ros.teaching.texture import (
@@ -39,7 +40,9 @@ FRAME_SIZE = (640, 480)
 FOCAL = 600.0
 TILTS = ((0, 15), (15, 35), (35, 55))
 LONG_SIDES = ((60, 100), (100, 180), (180, 260))
+CELLS = tuple((tilt, side) for tilt in range(len(TILTS)) for side in range(len(LONG_SIDES)))
 VIEWS_PER_CELL = 4
+STRANGERS = 54
 RIGHT_PX = 3.0
 # Least deviation of a corner, in shares of the long side, from which a texture is called so.
 POOR_TEXTURE, FAIR_TEXTURE = 0.02, 0.005
@@ -94,13 +97,13 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
     rng = np.random.default_rng(seed)
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
     views = []
-    cells = [(tilt, side) for tilt in range(len(TILTS)) for side in range(len(LONG_SIDES))]
-    for index in tqdm(range(len(cells) * VIEWS_PER_CELL), desc="self-test", unit="view"):
-        views.append(_seen(rng, canonicalizer, model, cells[index % len(cells)]))
+    for index in tqdm(range(len(CELLS) * VIEWS_PER_CELL), desc="self-test", unit="view"):
+        cell = CELLS[index % len(CELLS)]
+        views.append(_seen(rng, canonicalizer, model, model.reference, cell))
     symmetry, look_alike = _judge_look_alikes(model, views)
     texture = _judge_texture(model)
     rows = [
-        _row(model, symmetry, cell, [view for view in views if view.cell == cell]) for cell in cells
+        _row(model, symmetry, cell, [view for view in views if view.cell == cell]) for cell in CELLS
     ]
     warnings = [*look_alike["warnings"], *texture["warnings"]]
     errors = [_error(model, symmetry, view) for view in views]
@@ -123,6 +126,21 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
         "cells": rows,
     }
     return SelfTest(report, symmetry, tuple(warnings), _picture(model, symmetry, views))
+
+
+def mistaken_strangers(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> int:
+    """In how many of `STRANGERS` views of other faces the object is published.
+
+    The faces are drawn by seed, in the object's size, and shown as in the self-test.
+    """
+    rng = np.random.default_rng(seed)
+    canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
+    mistaken = 0
+    for index in tqdm(range(STRANGERS), desc="strangers", unit="view"):
+        stranger = artwork.draw(index, model.size, split="held_out")
+        view = _seen(rng, canonicalizer, model, stranger, CELLS[index % len(CELLS)])
+        mistaken += bool(view.found and view.found.accepted)
+    return mistaken
 
 
 def table(report: dict[str, Any]) -> str:
@@ -157,11 +175,12 @@ def _seen(
     rng: np.random.Generator,
     canonicalizer: Canonicalizer,
     model: ObjectModel,
+    shown: np.ndarray,
     cell: tuple[int, int],
 ) -> _View:
-    """Render a view in a cell and align it in a jittered region."""
+    """Render a face in a cell and look for the object there, in a jittered region."""
     homography = _placed(rng, model.size, TILTS[cell[0]], LONG_SIDES[cell[1]])
-    frame = _rendered(rng, model.reference, homography)
+    frame = _rendered(rng, shown, homography)
     corners = to_corners(homography, model.size)
     low, high = corners.min(axis=0), corners.max(axis=0)
     low = low + rng.uniform(-0.07, 0.07, 2) * (high - low)

@@ -53,7 +53,7 @@ STAGES = (
     Stage("track", 112, 20, 1, (0.004, 0.15), Conditions(long_side=(50, 320))),
     Stage("polish", 128, 16, 1, (0.004, 0.1), Conditions(long_side=(55, 320))),
 )
-GIVEN_SHARE = 0.75
+GIVEN_SHARE = 0.5
 _PHOTOS = 8
 """How many references a given face has, as if photographed in different light."""
 TURN_REACH = 20.0
@@ -146,8 +146,8 @@ class SampleMaker:
     Args:
         seed: of all randomness. split: "train" or "held_out", see `Textures`.
         faces: how many faces are held at a time; one in twenty views brings a new one.
-        given: BGR pictures of faces to be known above all. Three in four views show one of them;
-            the others show strangers, so that they are not taken for one.
+        given: BGR pictures of faces to be known above all. Half of the views show one of them;
+            the others show strangers, which must not be taken for one.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import yaml
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
-from stn_ros.teaching.self_test import self_test, table
+from stn_ros.teaching.self_test import mistaken_strangers, self_test, table
 
 ART = artwork.draw(3, (256, 170), "product_box")
 
@@ -53,3 +55,11 @@ def test_a_face_with_too_little_texture_is_said_to_have_it(bundle: NetworkBundle
     tested = self_test(bundle, ObjectModel("pebble", poor))
     assert tested.report["texture"] == "poor"
     assert any("too little texture" in warning for warning in tested.warnings)
+
+
+@pytest.mark.slow
+def test_strangers_taken_for_the_object_are_counted(bundle: NetworkBundle) -> None:
+    model = ObjectModel("box", ART)
+    assert mistaken_strangers(bundle, model) <= 1
+    credulous = replace(bundle, judge={**bundle.judge, "bias": 1000.0})
+    assert mistaken_strangers(credulous, model) > 40
