@@ -1,4 +1,4 @@
-"""Fine-tunes a network for one object: same loop, same data, but most views show that object."""
+"""Fine-tunes a network for one object: same loop and data, but half of the views show it."""
 
 from __future__ import annotations
 

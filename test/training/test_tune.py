@@ -43,7 +43,7 @@ def test_a_network_without_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("stage", STAGES[:2], ids=lambda stage: stage.name)
-def test_most_views_show_the_given_face_and_strangers_are_told_from_it(stage):
+def test_half_of_the_views_show_the_given_face_and_strangers_are_told_from_it(stage):
     plain = np.full((160, 256, 3), (0, 0, 255), np.uint8)
     batch = SampleMaker(5, faces=12, given=[plain]).batch(stage, 200)
 
@@ -53,7 +53,7 @@ def test_most_views_show_the_given_face_and_strangers_are_told_from_it(stage):
         return middle[:, 2] > 4 * middle[:, :2].max(axis=1)
 
     asked = given(batch.reference)
-    assert 0.5 < asked[batch.related].mean() < 0.95
+    assert 0.3 < asked[batch.related].mean() < 0.7
     # Asked for the given face where a stranger is: no.
     strangers = asked & ~given(batch.patch) & ~batch.related
     assert strangers.any()
