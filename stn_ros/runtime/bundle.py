@@ -25,6 +25,7 @@ class NetworkBundle:
         match: graph, reference features and patches -> motion and verdicts.
         match_int8: the same, its convolutions in 8 bits: twice as fast, a little less exact.
         patches: side of the patch of each stage (`STAGES`), pixels.
+        corner_scale: variance of the corners over what it were, if cells erred independently.
         judge: weights of the final confidence, see `confidence`.
         card: how it was trained and what it reaches (plain YAML values).
     """
@@ -34,6 +35,7 @@ class NetworkBundle:
     match_int8: Path
     patches: dict[str, int]
     judge: dict[str, float]
+    corner_scale: float
     card: dict[str, Any]
 
     @classmethod
@@ -65,10 +67,12 @@ class NetworkBundle:
             match = _verified(folder, described["match"])
             match_int8 = _verified(folder, described["match_int8"])
             patches = {name: int(described["patches"][name]) for name in STAGES}
+            corner_scale = float(described["corner_scale"])
             judge = {name: float(value) for name, value in described["judge"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: entry missing or malformed: {error}") from None
-        return cls(features, match, match_int8, patches, judge, described.get("card", {}))
+        card = described.get("card", {})
+        return cls(features, match, match_int8, patches, judge, corner_scale, card)
 
 
 def _verified(folder: Path, entry: dict[str, str]) -> Path:

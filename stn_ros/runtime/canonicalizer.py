@@ -129,11 +129,10 @@ class _Hypothesis:
 
 
 class _Network(NamedTuple):
-    """A network at work; `patches` and `judge` are those of its bundle."""
+    """A network at work."""
 
     engine: Engine
-    patches: Mapping[str, int]
-    judge: Mapping[str, float]
+    bundle: NetworkBundle
 
 
 class Canonicalizer:
@@ -167,7 +166,7 @@ class Canonicalizer:
         self.objects = tuple(objects)
         self._index = {name: i for i, name in enumerate(names)}
         engine = engine or OnnxEngine(bundle, self.settings.threads)
-        shared = _Network(engine, bundle.patches, bundle.judge)
+        shared = _Network(engine, bundle)
         self._networks = [
             shared if model.network is None else self._own_network(model.network)
             for model in objects
@@ -178,7 +177,7 @@ class Canonicalizer:
                 stage: FrameSampler(model.reference).sample(
                     patch_to_canonical(patch, model.size), (patch, patch)
                 )
-                for stage, patch in network.patches.items()
+                for stage, patch in network.bundle.patches.items()
             }
             for model, network in zip(objects, self._networks, strict=True)
         ]
@@ -227,7 +226,7 @@ class Canonicalizer:
 
     def _own_network(self, folder: Path) -> _Network:
         bundle = NetworkBundle.load(folder)
-        return _Network(OnnxEngine(bundle, self.settings.threads), bundle.patches, bundle.judge)
+        return _Network(OnnxEngine(bundle, self.settings.threads), bundle)
 
     def _ideal_box(
         self, region: Region, frame: NDArray[np.uint8], camera: CameraModel | None
@@ -323,7 +322,7 @@ class Canonicalizer:
         network = self._networks[hypotheses[0].object]
         others = [h for h in hypotheses if self._networks[h.object] is not network]
         hypotheses = [h for h in hypotheses if self._networks[h.object] is network]
-        patch = network.patches[stage]
+        patch = network.bundle.patches[stage]
         patches = np.stack(
             [
                 sampler.sample(
@@ -379,12 +378,12 @@ class Canonicalizer:
         model = self.objects[hypothesis.object]
         network = self._networks[hypothesis.object]
         reference = self._reference_patches[hypothesis.object]["refine"]
-        patch = network.patches["refine"]
+        patch = network.bundle.patches["refine"]
         seen = sampler.sample(
             hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
         )
         evidence = features(hypothesis.evidence, seen, reference)
-        sure = confidence(evidence, network.judge)
+        sure = confidence(evidence, network.bundle.judge)
         accepted = sure >= self.settings.threshold
         view = sampler.sample(hypothesis.homography, model.size)
         return Alignment(
@@ -396,7 +395,7 @@ class Canonicalizer:
             if accepted
             else (f"{model.name}: confidence {sure:.2f} is below {self.settings.threshold:.2f}"),
             corners=to_corners(hypothesis.homography, model.size),
-            corner_covariance=hypothesis.covariance,
+            corner_covariance=network.bundle.corner_scale * hypothesis.covariance,
             view=cv2.cvtColor(view, cv2.COLOR_BGRA2BGR),
             tracked=tracked,
             region=region,

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         # PyTorch is no part of the robot's install.
         from stn_ros.training.export import export_bundle
-        from stn_ros.training.judge import collect, fit
+        from stn_ros.training.judge import collect, corner_scale, fit
         from stn_ros.training.loop import Settings, Trainer, held_out_batches
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     figures = trainer.check(held_out_batches())
     with tempfile.TemporaryDirectory() as scratch:
         draft = export_bundle(trainer.average, patches, Path(scratch) / "network", UNJUDGED, {})
-        rows, right = collect(draft, args.answers, args.seed)
+        answers = collect(draft, args.answers, args.seed)
     card = {
         "minutes": round(trainer.spent / 60),
         "steps": trainer.step,
@@ -87,9 +87,13 @@ def run(args: argparse.Namespace) -> int:
             stage: {name: round(value, 3) for name, value in values.items()}
             for stage, values in figures.items()
         },
-        "judged_answers": {"right": int(right.sum()), "wrong": int((~right).sum())},
+        "judged_answers": {
+            "right": int(answers.right.sum()),
+            "wrong": int((~answers.right).sum()),
+        },
     }
     folder = args.export or args.folder / "network"
-    export_bundle(trainer.average, patches, folder, fit(rows, right), card)
+    judge = fit(answers.rows, answers.right)
+    export_bundle(trainer.average, patches, folder, judge, card, corner_scale(answers))
     print(f"wrote {folder}")
     return 0

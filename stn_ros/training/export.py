@@ -49,12 +49,13 @@ def export_bundle(
     folder: Path,
     judge: Mapping[str, float],
     card: Mapping[str, Any],
+    corner_scale: float = 1.0,
 ) -> NetworkBundle:
     """Write a network folder, whole or not at all, and load it back.
 
     Args:
         network: trained. patches: side of the patch by stage name. folder: where to.
-        judge, card: see `NetworkBundle`.
+        judge, card, corner_scale: see `NetworkBundle`.
 
     Raises:
         RuntimeError: an exported graph disagrees with the network.
@@ -94,6 +95,7 @@ def export_bundle(
             "weights": {"file": weights.name, "sha256": sha256(weights)},
             "channels": network.channels,
             "patches": dict(patches),
+            "corner_scale": corner_scale,
             "judge": dict(judge),
             "card": dict(card),
         }

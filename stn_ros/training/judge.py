@@ -8,13 +8,14 @@ from wrong ones; wrong ones weigh more, because a pose that is not true is worse
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from stn_ros.geometry.homography import corner_error
+from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
 from stn_ros.runtime.object_model import ObjectModel
@@ -54,13 +55,21 @@ _VIEWS = (
 )
 
 
-def collect(
-    bundle: NetworkBundle, answers: int, seed: int, progress: bool = True
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Answers to judge: (N, len(NAMES)) features and (N,) whether right.
+class Answers(NamedTuple):
+    """Answers to judge.
 
-    Answers between right and wrong (3 to 8 px) are left out.
+    Attributes:
+        rows: (N, len(NAMES)) features. right: (N,) whether the corners are within 3 px.
+        ratios: (N,) squared corner errors over their variances, if cells erred independently.
     """
+
+    rows: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    ratios: NDArray[np.float64]
+
+
+def collect(bundle: NetworkBundle, answers: int, seed: int, progress: bool = True) -> Answers:
+    """Let the cascade answer; answers between right and wrong (3 to 8 px) are left out."""
     rng = np.random.default_rng(seed)
     textures = Textures("train")
     faces = [textures.face(rng, 320) for _ in range(FACES // 2)]
@@ -70,7 +79,7 @@ def collect(
     canonicalizer = Canonicalizer(
         bundle, [ObjectModel(f"face_{i}", face) for i, face in enumerate(faces)]
     )
-    rows, right = [], []
+    rows, right, ratios = [], [], []
     for count in tqdm(range(answers), unit="answer", disable=not progress, desc="judge"):
         shown = int(rng.integers(len(faces)))
         view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
@@ -87,7 +96,19 @@ def collect(
                 continue
             rows.append([answer.evidence[name] for name in NAMES])
             right.append(error < RIGHT_PX)
-    return np.array(rows), np.array(right)
+            offsets = answer.corners - to_corners(view.homography, view.size)
+            expected = np.trace(answer.corner_covariance) / bundle.corner_scale
+            ratios.append((offsets**2).sum() / expected)
+    return Answers(np.array(rows), np.array(right), np.array(ratios))
+
+
+def corner_scale(answers: Answers) -> float:
+    """What the covariance of the corners must be multiplied by to be true on the average.
+
+    The worst twentieth of the right answers is left out: outliers are the confidence's business.
+    """
+    ratios = np.sort(answers.ratios[answers.right])
+    return float(ratios[: max(1, int(0.95 * len(ratios)))].mean())
 
 
 def fit(rows: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, float]:

@@ -64,4 +64,6 @@ def tune(
         "samples": trainer.samples,
     }
     card = {**bundle.card, "tuned": tuned}
-    return export_bundle(trainer.average, bundle.patches, folder, bundle.judge, card)
+    return export_bundle(
+        trainer.average, bundle.patches, folder, bundle.judge, card, bundle.corner_scale
+    )
