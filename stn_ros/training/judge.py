@@ -37,7 +37,7 @@ NAMES = (
     "patchwork",
 )
 RIGHT_PX, WRONG_PX = 3.0, 8.0
-WRONG_WEIGHT = 20.0
+WRONG_WEIGHT = 60.0
 FACES = 400
 ABSENT_SHARE = 0.4
 
