@@ -156,6 +156,10 @@ def test_simulation_runs_and_obeys_its_life_cycle(tmp_path):
             time.sleep(0.2)
         assert graph.state() == "active", graph.log.read_text()
         assert len(graph.objects(20.0, enough=3)) == 3, graph.log.read_text()
+        # The graph's list of endpoints may lag behind the messages.
+        deadline = time.monotonic() + 10.0
+        while graph.node.count_publishers("/camera/image_raw") < 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert graph.node.count_publishers("/camera/image_raw") == 1
         assert graph.node.count_subscribers("/camera/image_raw") == 1
 
