@@ -497,6 +497,9 @@ def _noisy(rng: np.random.Generator, frame: np.ndarray, sigma: float) -> np.ndar
         return frame
     bank = _noise_bank()
     height, width = frame.shape[:2]
+    lacking = max(0, height - bank.shape[0]), max(0, width - bank.shape[1])
+    if any(lacking):
+        bank = cv2.copyMakeBorder(bank, 0, lacking[0], 0, lacking[1], cv2.BORDER_WRAP)
     top = int(rng.integers(0, max(1, bank.shape[0] - height)))
     left = int(rng.integers(0, max(1, bank.shape[1] - width)))
     piece = cv2.multiply(bank[top : top + height, left : left + width], sigma)

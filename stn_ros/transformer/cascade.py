@@ -1,7 +1,7 @@
 """The inverse-compositional Spatial Transformer (Lin & Lucey 2017), in PyTorch, differentiable.
 
 This is what `runtime.canonicalizer` runs on the robot, in the form that gradients flow through:
-for training end to end, and as the reference the runtime is tested and timed against.
+for training end to end. The robot's sampler is anti-aliased and its fit robust; this one's are not.
 """
 
 from __future__ import annotations

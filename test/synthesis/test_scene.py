@@ -117,6 +117,13 @@ def test_conditions_hold(name):
         assert view.frame.shape == (480, 640, 3)
 
 
+def test_frames_larger_than_the_noise_at_hand():
+    noisy = replace(PLAIN, noise=(8, 8))
+    view = render_view(np.random.default_rng(7), _face(), _grey, noisy, (1920, 1280))
+    assert view.frame.shape == (1280, 1920, 3)
+    assert view.frame[-60:, -60:].std() > 4
+
+
 def test_pasting_a_large_face_small_does_not_alias():
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255

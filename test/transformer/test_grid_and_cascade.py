@@ -4,7 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.geometry.homography import normalised_to_pixel  # noqa: E402
+from stn_ros.geometry.homography import corner_error, normalised_to_pixel  # noqa: E402
+from stn_ros.geometry.patch import normalised_patch_to_canonical, patch_to_canonical  # noqa: E402
+from stn_ros.runtime.paths import models_folder  # noqa: E402
+from stn_ros.runtime.sampling import FrameSampler  # noqa: E402
+from stn_ros.synthesis.scene import SHARP, render_view  # noqa: E402
+from stn_ros.synthesis.textures import Textures  # noqa: E402
+from stn_ros.training.export import load_weights  # noqa: E402
 from stn_ros.transformer.cascade import Cascade  # noqa: E402
 from stn_ros.transformer.grid import projective_grid, target_grid  # noqa: E402
 from stn_ros.transformer.network import LocalizationNetwork  # noqa: E402
@@ -51,6 +57,39 @@ def test_sampler_gradients():
     grid = projective_grid(torch.from_numpy(THETA)[None], 3, 4).requires_grad_()
     picture = torch.rand(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(sample, (picture, grid), eps=1e-7, atol=1e-5)
+
+
+def test_cascade_with_the_shipped_weights_aligns_a_face():
+    rng = np.random.default_rng(4)
+    textures = Textures("held_out")
+    face = textures.face(rng, 256)
+    view = render_view(rng, face, textures.background, SHARP)
+    to_frame = np.linalg.inv(normalised_to_pixel((640, 480)))
+    to_canonical = normalised_patch_to_canonical(view.size)
+    start = np.array([[1.03, 0.04, 5.0], [-0.05, 0.97, -6.0], [0.0, 0.0, 1.0]])
+    theta = to_frame @ view.homography @ start @ to_canonical
+    references = [
+        torch.from_numpy(
+            FrameSampler(face).sample(patch_to_canonical(patch, view.size), (patch, patch))
+        )[None]
+        for patch in (64, 128)
+    ]
+    network = load_weights(models_folder() / "canonicalizer")
+    with torch.no_grad():
+        steps = Cascade(network, (64, 128))(
+            references, torch.from_numpy(view.frame)[None], torch.from_numpy(theta)[None].float()
+        )
+    errors = [
+        corner_error(
+            np.linalg.inv(to_frame) @ matrix @ np.linalg.inv(to_canonical),
+            view.homography,
+            view.size,
+        )
+        for matrix in (theta, *(step.theta[0].double().numpy() for step in steps))
+    ]
+    assert errors[0] > 3
+    assert errors[2] < errors[1] < errors[0] / 2
+    assert errors[2] < 2
 
 
 def test_cascade_samples_where_theta_says_and_passes_gradients():
