@@ -12,7 +12,13 @@ import numpy as np
 from stn_ros.evaluation.trials import Trial, jittered
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import HELD_OUT_CONDITIONS, SHARP, Conditions, render_view
+from stn_ros.synthesis.scene import (
+    HELD_OUT_CONDITIONS,
+    SHARP,
+    Conditions,
+    photographed,
+    render_view,
+)
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.texture import corner_deviation, look_alike_turns
 
@@ -90,7 +96,7 @@ def make_faces(count: int, seed: int) -> list[Face]:
             picture = faded.round().astype(np.uint8)
         model = ObjectModel(
             f"held_out_{index}",
-            _photographed(rng, picture),
+            photographed(rng, picture),
             symmetry=look_alike_turns(picture),
         )
         faces.append(Face(model, picture, source, row))
@@ -138,16 +144,6 @@ def _absent_trial(
     view = render_view(rng, other.picture, backdrop, SHARP, FRAME_SIZE)
     frame = view.frame if rng.random() < 0.5 else backdrop(rng, FRAME_SIZE)
     return Trial(ABSENT, asked.model, frame, jittered(rng, view.box, FRAME_SIZE), None)
-
-
-def _photographed(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """A good photo of a face, as one teaches with: not quite its sharpness, tones and colours."""
-    photo = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8)).astype(np.float32)
-    photo = 255 * (photo / 255) ** rng.uniform(0.85, 1.2) * rng.uniform(0.85, 1.05)
-    photo = photo * (1 + 0.06 * rng.uniform(-1, 1, 3)) + rng.normal(0, 1.5, photo.shape)
-    photo = photo.clip(0, 255).astype(np.uint8)
-    encoded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
 def _useful_crop(rng: np.random.Generator, photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -115,8 +115,8 @@ def markdown(figures: dict[str, Any], notes: Sequence[str]) -> str:
         "Medians. Floor: IPPE on true corners with independent noise of the same mean error.",
         "",
         "| tilt | answers | corner error | normal, ours | floor | ratio | turn, ours | floor "
-        "| distance, ours | floor | flips, ours | floor |",
-        "|---" * 12 + "|",
+        "| distance, ours | floor | ratio | flips, ours | floor |",
+        "|---" * 13 + "|",
     ]
     for tilts, figure in figures.items():
         ours, floor = figure["ours"], figure["floor"]
@@ -125,7 +125,8 @@ def markdown(figures: dict[str, Any], notes: Sequence[str]) -> str:
             f"| {ours['tilt']:.2f} deg | {floor['tilt']:.2f} deg "
             f"| **{ours['tilt'] / floor['tilt']:.2f}** "
             f"| {ours['turn']:.2f} deg | {floor['turn']:.2f} deg "
-            f"| {ours['distance']:.2f} % | {floor['distance']:.2f} % "
+            f"| {ours['distance']:.3f} % | {floor['distance']:.3f} % "
+            f"| **{ours['distance'] / floor['distance']:.2f}** "
             f"| {100 * ours['flipped']:.1f} % | {100 * floor['flipped']:.1f} % |"
         )
     return "\n".join(lines) + "\n"

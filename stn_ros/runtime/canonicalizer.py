@@ -27,6 +27,7 @@ from stn_ros.geometry.patch import (
     patch_to_canonical,
     region_homography,
 )
+from stn_ros.runtime import photometric
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import Evidence, confidence, features
 from stn_ros.runtime.engine import Engine, OnnxEngine
@@ -72,6 +73,7 @@ class Alignment:
         view: (h, w, 3) uint8 BGR, the canonical view.
         tracked: found by following the last frame. region: the region it was found in, if any.
         evidence: the numbers the confidence was judged from, see `confidence.features`.
+        instance: which of the object's instances, from 1; a `Tracker` tells them apart.
     """
 
     object_name: str
@@ -85,6 +87,7 @@ class Alignment:
     tracked: bool
     region: Region | None
     evidence: Mapping[str, float] = field(default_factory=dict)
+    instance: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class CanonicalizerSettings:
         threshold: confidence from which an answer is accepted.
         turns: in-plane turns tried in a region. candidates: turns that are refined.
         polish_steps: exact steps at the end, on a newly located object.
+        photometric_steps: at most, of the refinement on pixels; 0 leaves the network's answer.
         threads: of the network, 0 = chosen by the engine.
     """
 
@@ -102,12 +106,19 @@ class CanonicalizerSettings:
     turns: int = 12
     candidates: int = 4
     polish_steps: int = 1
+    photometric_steps: int = photometric.STEPS
     threads: int = 1
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"threshold is {self.threshold}: must lie in 0..1")
-        for name, least in (("turns", 4), ("candidates", 1), ("polish_steps", 1), ("threads", 0)):
+        for name, least in (
+            ("turns", 4),
+            ("candidates", 1),
+            ("polish_steps", 1),
+            ("photometric_steps", 0),
+            ("threads", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")
 
@@ -171,6 +182,7 @@ class Canonicalizer:
             shared if model.network is None else self._own_network(model.network)
             for model in objects
         ]
+        self._refiners = [photometric.PhotometricRefiner(model.reference) for model in objects]
         # Of each object, by stage.
         self._reference_patches = [
             {
@@ -379,23 +391,25 @@ class Canonicalizer:
         network = self._networks[hypothesis.object]
         reference = self._reference_patches[hypothesis.object]["refine"]
         patch = network.bundle.patches["refine"]
-        seen = sampler.sample(
-            hypothesis.homography @ patch_to_canonical(patch, model.size), (patch, patch)
+        covariance = network.bundle.corner_scale * hypothesis.covariance
+        homography, covariance, alike = self._refiners[hypothesis.object].refine(
+            sampler, hypothesis.homography, covariance, self.settings.photometric_steps
         )
-        evidence = features(hypothesis.evidence, seen, reference)
+        seen = sampler.sample(homography @ patch_to_canonical(patch, model.size), (patch, patch))
+        evidence = features(hypothesis.evidence, alike, seen, reference)
         sure = confidence(evidence, network.bundle.judge)
         accepted = sure >= self.settings.threshold
-        view = sampler.sample(hypothesis.homography, model.size)
+        view = sampler.sample(homography, model.size)
         return Alignment(
             object_name=model.name,
-            homography=hypothesis.homography,
+            homography=homography,
             confidence=sure,
             accepted=accepted,
             reason=""
             if accepted
             else (f"{model.name}: confidence {sure:.2f} is below {self.settings.threshold:.2f}"),
-            corners=to_corners(hypothesis.homography, model.size),
-            corner_covariance=network.bundle.corner_scale * hypothesis.covariance,
+            corners=to_corners(homography, model.size),
+            corner_covariance=covariance,
             view=cv2.cvtColor(view, cv2.COLOR_BGRA2BGR),
             tracked=tracked,
             region=region,

@@ -40,12 +40,13 @@ class Evidence(NamedTuple):
 
 
 def features(
-    evidence: Evidence, seen: NDArray[np.uint8], reference: NDArray[np.uint8]
+    evidence: Evidence, pixels: float, seen: NDArray[np.uint8], reference: NDArray[np.uint8]
 ) -> dict[str, float]:
     """The numbers that are judged, by name: the evidence, and how alike the patches are.
 
     Args:
-        evidence: of the last step. seen, reference: (S, S, 4) uint8 BGR and validity, the aligned
+        evidence: of the last step. pixels: likeness that the photometric refinement ended with.
+        seen, reference: (S, S, 4) uint8 BGR and validity, the aligned
             patch and the reference's.
     """
     return {
@@ -56,6 +57,7 @@ def features(
         "agreement": evidence.agreement,
         "log_scale": evidence.log_scale,
         "spread": evidence.spread,
+        "pixels": pixels,
         **likeness(seen, reference),
     }
 

@@ -187,6 +187,16 @@ def render_view(
     )
 
 
+def photographed(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """A good photo of a face, as one teaches with: not quite its sharpness, tones and colours."""
+    photo = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8)).astype(np.float32)
+    photo = 255 * (photo / 255) ** rng.uniform(0.85, 1.2) * rng.uniform(0.85, 1.05)
+    photo = photo * (1 + 0.06 * rng.uniform(-1, 1, 3)) + rng.normal(0, 1.5, photo.shape)
+    photo = photo.clip(0, 255).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+
 def paste_face(frame: np.ndarray, face: np.ndarray, homography: np.ndarray) -> None:
     """Draw `face` into `frame` in place through `homography`, smoothed to the frame's sampling."""
     h, w = face.shape[:2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     figures = trainer.check(held_out_batches())
     with tempfile.TemporaryDirectory() as scratch:
         draft = export_bundle(trainer.average, patches, Path(scratch) / "network", UNJUDGED, {})
-        answers = collect(draft, args.answers, args.seed)
+        scale = corner_scale(draft, args.answers // 4, args.seed)
+        answers = collect(replace(draft, corner_scale=scale), args.answers, args.seed)
     card = {
         "minutes": round(trainer.spent / 60),
         "steps": trainer.step,
@@ -94,6 +96,6 @@ def run(args: argparse.Namespace) -> int:
     }
     folder = args.export or args.folder / "network"
     judge = fit(answers.rows, answers.right)
-    export_bundle(trainer.average, patches, folder, judge, card, corner_scale(answers))
+    export_bundle(trainer.average, patches, folder, judge, card, scale)
     print(f"wrote {folder}")
     return 0

@@ -16,10 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import corner_error, to_corners
+from stn_ros.runtime import photometric
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.synthesis.scene import SHARP, Conditions, render_view
+from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.samples import jittered_box
 
@@ -30,6 +31,7 @@ NAMES = (
     "agreement",
     "log_scale",
     "spread",
+    "pixels",
     "likeness",
     "weakest",
     "overall",
@@ -60,7 +62,7 @@ class Answers(NamedTuple):
 
     Attributes:
         rows: (N, len(NAMES)) features. right: (N,) whether the corners are within 3 px.
-        ratios: (N,) squared corner errors over their variances, if cells erred independently.
+        ratios: (N,) squared corner errors over the variances that were stated.
     """
 
     rows: NDArray[np.float64]
@@ -68,7 +70,13 @@ class Answers(NamedTuple):
     ratios: NDArray[np.float64]
 
 
-def collect(bundle: NetworkBundle, answers: int, seed: int, progress: bool = True) -> Answers:
+def collect(
+    bundle: NetworkBundle,
+    answers: int,
+    seed: int,
+    progress: bool = True,
+    photometric_steps: int = photometric.STEPS,
+) -> Answers:
     """Let the cascade answer; answers between right and wrong (3 to 8 px) are left out."""
     rng = np.random.default_rng(seed)
     textures = Textures("train")
@@ -77,7 +85,9 @@ def collect(bundle: NetworkBundle, answers: int, seed: int, progress: bool = Tru
     for _ in range(FACES // 4):
         faces.extend(textures.siblings(rng, 320))
     canonicalizer = Canonicalizer(
-        bundle, [ObjectModel(f"face_{i}", face) for i, face in enumerate(faces)]
+        bundle,
+        [ObjectModel(f"face_{i}", photographed(rng, face)) for i, face in enumerate(faces)],
+        CanonicalizerSettings(photometric_steps=photometric_steps),
     )
     rows, right, ratios = [], [], []
     for count in tqdm(range(answers), unit="answer", disable=not progress, desc="judge"):
@@ -97,18 +107,22 @@ def collect(bundle: NetworkBundle, answers: int, seed: int, progress: bool = Tru
             rows.append([answer.evidence[name] for name in NAMES])
             right.append(error < RIGHT_PX)
             offsets = answer.corners - to_corners(view.homography, view.size)
-            expected = np.trace(answer.corner_covariance) / bundle.corner_scale
-            ratios.append((offsets**2).sum() / expected)
+            ratios.append((offsets**2).sum() / np.trace(answer.corner_covariance))
     return Answers(np.array(rows), np.array(right), np.array(ratios))
 
 
-def corner_scale(answers: Answers) -> float:
-    """What the covariance of the corners must be multiplied by to be true on the average.
+def corner_scale(bundle: NetworkBundle, answers: int, seed: int, progress: bool = True) -> float:
+    """What `NetworkBundle.corner_scale` must be for the network's covariances to be true.
 
-    The worst twentieth of the right answers is left out: outliers are the confidence's business.
+    On the average over its own answers, without the photometric refinement. The worst twentieth of
+    the right ones is left out: outliers are the confidence's business.
     """
-    ratios = np.sort(answers.ratios[answers.right])
-    return float(ratios[: max(1, int(0.95 * len(ratios)))].mean())
+    own = collect(bundle, answers, seed, progress, photometric_steps=0)
+    return bundle.corner_scale * _trimmed_mean(own.ratios[own.right])
+
+
+def _trimmed_mean(values: NDArray[np.float64]) -> float:
+    return float(np.sort(values)[: max(1, int(0.95 * len(values)))].mean())
 
 
 def fit(rows: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, float]:

@@ -50,8 +50,9 @@ def test_nothing_to_compare_is_no_likeness():
 
 def test_confidence_by_hand():
     patch = _patch(0)
-    found = features(EVIDENCE, patch, patch)
+    found = features(EVIDENCE, 0.8, patch, patch)
     assert found["inside"] == 1.0
+    assert found["pixels"] == 0.8
     judge = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "likeness": 0.0}
     assert confidence(found, judge) == pytest.approx(1 / (1 + np.exp(-0.25)))
     assert confidence(found, {"bias": 500.0}) == pytest.approx(1.0)
@@ -60,4 +61,4 @@ def test_confidence_by_hand():
 def test_a_face_mostly_out_of_the_frame_is_never_trusted():
     seen = _patch(0)
     seen[:, 20:] = 0
-    assert confidence(features(EVIDENCE, seen, _patch(0)), {"bias": 50.0}) == 0.0
+    assert confidence(features(EVIDENCE, 0.8, seen, _patch(0)), {"bias": 50.0}) == 0.0

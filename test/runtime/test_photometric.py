@@ -1,0 +1,154 @@
+"""The photometric refinement against exact truth, under light, blur, occluders and bad starts."""
+
+import cv2
+import numpy as np
+import pytest
+
+from stn_ros.geometry.homography import corner_error, face_corners, from_corners, to_corners
+from stn_ros.runtime import photometric
+from stn_ros.runtime.photometric import PhotometricRefiner
+from stn_ros.runtime.sampling import FrameSampler
+
+SIZE = (200, 140)
+PLACE = np.array([[210.3, 120.6], [395.8, 160.2], [370.4, 300.7], [190.9, 280.1]])
+UNSURE = 4.0 * np.eye(8)
+
+
+def _print(seed=0):
+    """A face with detail at all scales."""
+    rng = np.random.default_rng(seed)
+    face = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
+    for cells in (5, 12, 30, 70):
+        noise = rng.uniform(0, 60, (cells, cells, 3)).astype(np.float32)
+        face += cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)
+    return face.clip(0, 255).astype(np.uint8)
+
+
+FACE = _print()
+TRUTH = from_corners(face_corners(SIZE), PLACE)
+
+
+def _seen(face=FACE, truth=TRUTH):
+    """A frame that shows the face, its pixels averaged over 4 x 4 points each."""
+    fine = np.diag([4.0, 4, 1]) @ np.array([[1, 0, 0.375], [0, 1, 0.375], [0, 0, 1]]) @ truth
+    frame = cv2.warpPerspective(
+        face, fine, (2560, 1920), flags=cv2.INTER_CUBIC, borderValue=(90, 100, 80)
+    )
+    return cv2.resize(frame, (640, 480), interpolation=cv2.INTER_AREA)
+
+
+def _off(pixels, seed=1):
+    """The true place, its corners moved by `pixels` on the average."""
+    moves = np.random.default_rng(seed).normal(size=(4, 2))
+    moves *= pixels / np.linalg.norm(moves, axis=1).mean()
+    return from_corners(face_corners(SIZE), PLACE + moves)
+
+
+def _error(refined):
+    return corner_error(refined.homography, TRUTH, SIZE)
+
+
+@pytest.fixture(scope="module")
+def refiner():
+    return PhotometricRefiner(FACE)
+
+
+@pytest.mark.parametrize("off", [0.3, 1.0, 2.0])
+def test_it_finds_the_truth_to_a_few_hundredths_of_a_pixel(refiner, off):
+    found = refiner.refine(FrameSampler(_seen()), _off(off), UNSURE)
+    assert _error(found) < 0.05
+    assert found.likeness > 0.95
+
+
+def test_it_stays_at_the_truth(refiner):
+    assert _error(refiner.refine(FrameSampler(_seen()), TRUTH, UNSURE)) < 0.05
+
+
+def test_shift_by_whole_pixels_shifts_the_answer(refiner):
+    frame = _seen()
+    first = refiner.refine(FrameSampler(frame), _off(1.0), UNSURE).homography
+    shift = np.array([[1.0, 0, 13], [0, 1, -21], [0, 0, 1]])
+    moved = np.roll(frame, (-21, 13), axis=(0, 1))
+    second = refiner.refine(FrameSampler(moved), shift @ _off(1.0), UNSURE).homography
+    assert corner_error(second, shift @ first, SIZE) < 1e-3
+
+
+def test_uneven_light_does_not_move_it(refiner):
+    light = np.linspace(0.4, 1.1, 640)[None, :, None] * np.linspace(1.0, 0.7, 480)[:, None, None]
+    frame = (_seen() * light + 10).clip(0, 255).astype(np.uint8)
+    assert _error(refiner.refine(FrameSampler(frame), _off(1.0), UNSURE)) < 0.06
+
+
+def test_blur_does_not_bias_it(refiner):
+    frame = cv2.GaussianBlur(_seen(), (0, 0), 2.0)
+    assert _error(refiner.refine(FrameSampler(frame), _off(1.0), UNSURE)) < 0.15
+
+
+def test_an_occluder_over_a_quarter_of_the_face_falls_out(refiner):
+    frame = _seen()
+    other = _print(7)[:80, :110]
+    frame[120:200, 270:380] = other
+    assert _error(refiner.refine(FrameSampler(frame), _off(1.0), UNSURE)) < 0.08
+
+
+def test_a_face_cut_off_by_the_frame_is_refined_on_what_is_seen(refiner):
+    cut = _seen()[:, :330]
+    assert _error(refiner.refine(FrameSampler(np.ascontiguousarray(cut)), _off(0.6), UNSURE)) < 0.1
+
+
+def test_a_prior_that_is_sure_holds(refiner):
+    start = _off(1.0)
+    sure = refiner.refine(FrameSampler(_seen()), start, 1e-8 * np.eye(8))
+    assert corner_error(sure.homography, start, SIZE) < 0.1
+
+
+def test_plain_print_leaves_answer_and_covariance_to_the_prior():
+    plain = np.full_like(FACE, 128)
+    plain[60:80, 90:110] = 140
+    start = _off(0.8)
+    found = PhotometricRefiner(plain).refine(FrameSampler(_seen(plain)), start, UNSURE)
+    # The only mark is in the middle: the corners stay about as unsure as they were.
+    assert np.trace(found.corner_covariance) > 0.3 * np.trace(UNSURE)
+
+
+@pytest.mark.parametrize("other", [_print(3), np.full_like(FACE, 90)])
+def test_another_face_leads_nowhere(refiner, other):
+    start = _off(0.5)
+    found = refiner.refine(FrameSampler(_seen(other)), start, 0.25 * np.eye(8))
+    assert found.likeness < 0.3
+    assert corner_error(found.homography, start, SIZE) < 6.0
+
+
+def test_without_steps_it_only_compares(refiner):
+    start = _off(1.0)
+    found = refiner.refine(FrameSampler(_seen()), start, UNSURE, steps=0)
+    np.testing.assert_allclose(found.homography, start, rtol=1e-9)
+    np.testing.assert_allclose(found.corner_covariance, UNSURE, atol=1e-5)
+    better = refiner.refine(FrameSampler(_seen()), start, UNSURE)
+    assert 0 < found.likeness < better.likeness
+
+
+def test_covariance_is_true_under_noise(refiner):
+    """Corner errors over their stated deviations, in all eight directions, over many noises."""
+    rng = np.random.default_rng(5)
+    clean, squares = _seen(), []
+    for seed in range(30):
+        frame = (clean + rng.normal(0, 8, clean.shape)).clip(0, 255).astype(np.uint8)
+        found = refiner.refine(FrameSampler(frame), _off(0.5, seed), UNSURE)
+        error = (to_corners(found.homography, SIZE) - PLACE).ravel()
+        squares.append(error @ np.linalg.solve(found.corner_covariance, error) / 8)
+    assert 0.1 < np.mean(squares) < 4.0
+
+
+def test_the_patch_grows_with_the_face_and_what_is_kept_is_bounded(refiner):
+    sampler = FrameSampler(_seen())
+    for scale in np.linspace(0.05, 3.0, 12):
+        refiner.refine(sampler, TRUTH @ np.diag([scale, scale, 1.0]), UNSURE)
+    assert len(refiner._known) <= len(photometric.SIDES) * len(photometric._BLURS)
+
+
+def test_a_face_outside_the_frame_stays_where_it_was(refiner):
+    away = np.array([[1.0, 0, 2000], [0, 1, 0], [0, 0, 1]]) @ TRUTH
+    found = refiner.refine(FrameSampler(_seen()), away, UNSURE)
+    np.testing.assert_allclose(found.homography, away / away[2, 2], atol=1e-6)
+    assert found.likeness == 0.0
