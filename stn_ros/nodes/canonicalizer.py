@@ -1,6 +1,5 @@
 """Node `canonicalizer`: images in, aligned views and poses of known flat objects out."""
 
-import itertools
 import time
 import traceback
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from stn_ros.nodes import detections, messages, process
 from stn_ros.nodes.diagnostics import ERROR, Monitor
 from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
 from stn_ros.nodes.mailbox import Worker
-from stn_ros.nodes.outputs import Outputs, Sighting
+from stn_ros.nodes.outputs import Outputs, Sighting, identify
 from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.nodes.poses import Poses
 from stn_ros.nodes.synchronizer import Synchronizer
@@ -35,8 +34,8 @@ from stn_ros.runtime.canonicalizer import (
 from stn_ros.runtime.engine import OnnxEngine
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.runtime.search import Sweep
-from stn_ros.runtime.tracker import Tracker
+from stn_ros.runtime.search import Pace, Sweep
+from stn_ros.runtime.tracker import SEARCHES, Tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 SILENCE = 1.0  # seconds after which an input that does not come is worth a word
@@ -73,13 +72,14 @@ class CanonicalizerNode(LifecycleNode):
             self.settings.detection_slop
         )
         self._poses = Poses()
-        self._sweep = Sweep()
+        self._sweep: Sweep | None = None
+        self._pace = Pace()
         self._calibration = Calibration(rectified=False)
         self._arrivals: dict[str, float] = {}
         self._detections_come = False
         self._camera_frame = ""
         self._newest_stamp = 0
-        self._in_view: set[str] = set()
+        self._in_view: list[Alignment] = []
         self._active_since = 0.0
         self._dropped = 0
         self._refusal = ""
@@ -122,12 +122,13 @@ class CanonicalizerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start afresh: subscribe and work."""
         self._tracker = Tracker(self._canonicalizer)
+        self._sweep, self._pace = Sweep(list(self._objects.values())), Pace()
         self._poses.clear()
         self._synchronizer.clear()
         self._calibration = Calibration(self.settings.rectified)
         self._arrivals = {}
         self._newest_stamp = 0
-        self._in_view = set()
+        self._in_view = []
         self._active_since = time.monotonic()
         self._worker.start()
         if self.settings.image_transport == "compressed":
@@ -224,7 +225,7 @@ class CanonicalizerNode(LifecycleNode):
             monitor.report(
                 f"{self.get_fully_qualified_name()}: perception",
                 self._camera_frame,
-                f"{', '.join(sorted(self._in_view)) or 'no object'} in view"
+                f"{', '.join(sorted(self._names_in_view)) or 'no object'} in view"
                 if self._inputs
                 else state,
                 facts,
@@ -282,7 +283,7 @@ class CanonicalizerNode(LifecycleNode):
                 f"{(self._newest_stamp - stamp) * 1e-9:.3f} s: tracking starts afresh",
             )
             self._poses.clear()
-            self._in_view = set()
+            self._in_view = []
         self._newest_stamp = stamp
         try:
             compressed = isinstance(msg, CompressedImage)
@@ -294,8 +295,14 @@ class CanonicalizerNode(LifecycleNode):
         camera = self._camera_for(size)
         canonicalizer = self._canonicalizer
         canonicalizer.settings = replace(canonicalizer.settings, threshold=settings.threshold)
-        alignments = self._tracker.update(frame, stamp * 1e-9, self._regions(stamp, size), camera)
-        self._in_view = {one.object_name for one in alignments if one.accepted}
+        sweeping = self._region_source() == "whole_image"
+        if sweeping:
+            searches = self._pace.searches(item.arrival, following=bool(self._in_view))
+            regions = self._sweep.regions(frame, self._in_view, searches)
+        else:
+            searches, regions = SEARCHES, self._regions(stamp, size)
+        alignments = self._tracker.update(frame, stamp * 1e-9, regions, camera, searches)
+        self._in_view = [one for one in alignments if one.accepted]
         sightings = self._sightings(alignments, stamp * 1e-9, camera)
         if not msg.header.frame_id:
             monitor.problem(
@@ -307,6 +314,8 @@ class CanonicalizerNode(LifecycleNode):
         self._outputs.publish(msg.header, sightings, transforms)
         self._outputs.publish_debug(msg.header, frame, alignments, camera)
         end = time.monotonic()
+        if sweeping:
+            self._pace.took(len(regions), end - start)
         monitor.count("processed")
         monitor.duration("processing", end - start)
         monitor.duration("latency since arrival", end - item.arrival)
@@ -323,6 +332,18 @@ class CanonicalizerNode(LifecycleNode):
             self._monitor.problem("camera_info", f"{topic}: {error}; views go out, poses do not")
             return None
 
+    @property
+    def _names_in_view(self) -> set[str]:
+        return {one.object_name for one in self._in_view}
+
+    def _region_source(self) -> str:
+        source = self.settings.region_source
+        if source != "auto":
+            return source
+        if self._detections_come:
+            return "detections"
+        return "fixed" if self.settings.regions else "whole_image"
+
     def _regions(self, stamp: int, size: tuple[int, int]) -> list[Region] | None:
         """Where to look in the image of this stamp and size; None if nobody has said (yet).
 
@@ -330,15 +351,7 @@ class CanonicalizerNode(LifecycleNode):
         region is searched only for what is not in view.
         """
         settings, monitor = self.settings, self._monitor
-        source = settings.region_source
-        if source == "auto":
-            detected = self._detections_come
-            source = "detections" if detected else "fixed" if settings.regions else "whole_image"
-        absent = [name for name in self._objects if name not in self._in_view]
-        if source == "whole_image":
-            region = self._sweep.region(size, absent)
-            return None if region is None else [region]
-        if source == "fixed":
+        if self._region_source() == "fixed":
             regions = [Region(*entry) for entry in settings.fixed_regions]
             unknown = {region.object_name for region in regions} - self._objects.keys()
             if unknown:
@@ -347,6 +360,7 @@ class CanonicalizerNode(LifecycleNode):
                     f"regions of unknown objects {', '.join(unknown)}: "
                     f"known are {', '.join(self._objects)}",
                 )
+            absent = self._objects.keys() - self._names_in_view
             return [region for region in regions if region.object_name in absent]
         self._synchronizer.slop = settings.detection_slop
         match = self._synchronizer.take(stamp)
@@ -379,9 +393,7 @@ class CanonicalizerNode(LifecycleNode):
             if not alignment.accepted:
                 self._monitor.object_state(name, f"{state}, refused")
                 continue
-            taken = {sighting.identity for sighting in sightings} | self._objects.keys() - {name}
-            numbered = (name if i == 1 else f"{name}_{i}" for i in itertools.count(1))
-            identity = next(one for one in numbered if one not in taken)
+            identity = identify(alignment, self._objects)
             state += ", tracked" if alignment.tracked else ", located"
             size_m, pose, view_camera = self._objects[name].size_m, None, None
             if size_m is None:

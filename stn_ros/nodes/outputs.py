@@ -1,5 +1,6 @@
 """What the canonicalizer node publishes."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,17 @@ class Sighting:
     size_m: tuple[float, float] | None
     pose: PoseSolution | None
     camera: VirtualCamera | None
+
+
+def identify(alignment: Alignment, objects: Collection[str]) -> str:
+    """The name of an instance: its object's, from the second on with its number.
+
+    Names of other `objects` are passed over: where there is a `box_2`, the second box is `box_3`.
+    """
+    name = alignment.object_name
+    numbered = (name if i == 1 else f"{name}_{i}" for i in itertools.count(1))
+    free = (one for one in numbered if one == name or one not in objects)
+    return next(itertools.islice(free, alignment.instance - 1, None))
 
 
 class Outputs:

@@ -15,13 +15,14 @@ _POINTS_PER_EDGE = 8  # a distorted edge is a curve
 def draw(
     frame: np.ndarray, alignments: Sequence[Alignment], camera: CameraModel | None
 ) -> np.ndarray:
-    """A copy of a BGR frame with each object's outline, name and confidence.
+    """A copy of a BGR frame with each object's outline, name, number (from #2 on) and confidence.
 
     The thick edge is the face's top. What was refused shows its region, in red, and the reason.
     """
     picture = frame.copy()
     for alignment in alignments:
-        label = f"{alignment.object_name} {alignment.confidence:.2f}"
+        number = f" #{alignment.instance}" if alignment.instance > 1 else ""
+        label = f"{alignment.object_name}{number} {alignment.confidence:.2f}"
         if alignment.accepted:
             outline = _outline(alignment.corners, camera)
             _line(picture, outline, FOUND, 1)

@@ -1,6 +1,7 @@
 """Publishing goes on, or fails without harm."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
-from stn_ros.nodes.outputs import Outputs, RCLError
+from stn_ros.nodes.outputs import Outputs, RCLError, identify
 
 pytestmark = pytest.mark.ros
 
@@ -57,3 +58,16 @@ def test_each_object_has_a_pair_and_close_destroys_all():
     assert left == before
     node.destroy_node()
     context.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("objects", "names"),
+    [
+        (["box", "mug"], ["box", "box_2", "box_3", "box_4"]),
+        (["box", "box_2"], ["box", "box_3", "box_4", "box_5"]),
+        (["box_3", "box"], ["box", "box_2", "box_4", "box_5"]),
+    ],
+)
+def test_instances_have_names_that_no_other_object_has(objects: list[str], names: list[str]):
+    instances = [SimpleNamespace(object_name="box", instance=i) for i in range(1, 5)]
+    assert [identify(one, objects) for one in instances] == names

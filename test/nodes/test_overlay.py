@@ -1,5 +1,7 @@
 """Outlines drawn where the faces are."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from stn_ros.geometry.camera import CameraModel
@@ -61,6 +63,12 @@ def test_what_was_refused_shows_its_region():
     assert inked(picture, REFUSED)[80, 130]
     assert not inked(picture, FOUND).any()
     assert (drawn(alignment(False)) == 128).all()
+
+
+def test_the_number_of_a_second_instance_is_written():
+    one = alignment(True)
+    assert (drawn(one) == drawn(replace(one, instance=1))).all()
+    assert (drawn(one) != drawn(replace(one, instance=2))).any()
 
 
 def test_an_outline_far_outside_does_no_harm():

@@ -1,9 +1,15 @@
-"""Windows that leave no place out, and a sweep that comes to all of them."""
+"""Windows that leave no place out, a sweep that comes to all of them, and its pace."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from stn_ros.runtime.search import Sweep, windows
+from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.search import BURST, SHARE, Pace, Sweep, windows
+
+SIZE = (640, 480)
+RED, GREEN = (40, 40, 200), (40, 170, 60)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720), (480, 640), (100, 100), (1000, 90)])
@@ -29,22 +35,136 @@ def test_every_object_has_a_window_that_fits_it(size: tuple[int, int], share: fl
         assert off.min() <= 0.2 * side
 
 
-def test_a_sweep_comes_to_every_window_of_every_object():
-    sweep = Sweep()
-    boxes = windows((640, 480))
-    seen = [sweep.region((640, 480), ["box", "mug"]) for _ in range(2 * len(boxes))]
-    assert {(one.object_name, one.left, one.top, one.width, one.height) for one in seen} == {
-        (name, *box) for name in ("box", "mug") for box in boxes
-    }
-    assert [one.object_name for one in seen[:4]] == ["box", "mug", "box", "mug"]
-    assert seen[0].width == seen[1].width == 480
+def print_of(colour: tuple[int, int, int], size: tuple[int, int]) -> np.ndarray:
+    """A picture of one colour in lighter and darker squares."""
+    squares = np.indices(size[::-1]).sum(axis=0, keepdims=True).transpose(1, 2, 0) // 12 % 2
+    return (np.array(colour) * (1 - 0.3 * squares)).astype(np.uint8)
 
 
-def test_a_sweep_goes_on_when_objects_come_and_go():
-    sweep = Sweep()
-    assert sweep.region((640, 480), []) is None
-    first = [
-        sweep.region((640, 480), names) for names in (["a", "b", "c"], ["b", "c"], ["c"], ["c"])
+OBJECTS = [
+    ObjectModel("box", print_of(RED, (96, 96))),
+    ObjectModel("mug", print_of(GREEN, (96, 96))),
+]
+GREY = print_of((120, 120, 120), SIZE)
+
+
+def in_view(name: str, left: float = 0, top: float = 0, side: float = 150) -> SimpleNamespace:
+    corners = np.array([left, top]) + side * np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+    return SimpleNamespace(object_name=name, corners=corners)
+
+
+def box_of(region: object) -> tuple[float, ...]:
+    return region.left, region.top, region.width, region.height
+
+
+@pytest.mark.parametrize("place", [(40, 60), (400, 280), (250, 20)])
+def test_the_window_with_the_objects_colours_comes_first(place: tuple[int, int]):
+    frame, (x, y) = GREY.copy(), place
+    frame[y : y + 180, x : x + 180] = print_of(RED, (180, 180))
+    other = np.array([(450, 20), (40, 260), (30, 280)][[40, 400, 250].index(x)])
+    frame[other[1] : other[1] + 180, other[0] : other[0] + 180] = print_of(GREEN, (180, 180))
+    first = {one.object_name: box_of(one) for one in Sweep(OBJECTS).regions(frame, [], 2)}
+    for name, corner in (("box", np.array(place)), ("mug", other)):
+        left, top, width, height = first[name]
+        assert np.abs(np.array([left + width / 2, top + height / 2]) - corner - 90).max() < 60
+        assert width < 1.8 * 180
+
+
+def test_without_colours_the_window_with_contrast_comes_first():
+    frame = np.full((*SIZE[::-1], 3), 120, np.uint8)
+    frame[280:460, 420:600] = print_of((150, 150, 150), (180, 180))
+    (region,) = Sweep(OBJECTS[:1]).regions(frame, [], 1)
+    assert 420 - 60 < region.left + region.width / 2 - 90 < 420 + 60
+    assert 280 - 60 < region.top + region.height / 2 - 90 < 280 + 60
+
+
+@pytest.mark.parametrize("background", [np.zeros_like(GREY), GREY])
+def test_a_sweep_comes_to_every_window_of_every_object_in_turn(background: np.ndarray):
+    frame = background.copy()
+    frame[50:250, 50:250] = print_of(RED, (200, 200))
+    sweep = Sweep(OBJECTS)
+    rounds = 3
+    seen = [
+        region
+        for _ in range(rounds * len(windows(SIZE)) // 10)
+        for region in sweep.regions(frame, [], 2 * 10)
     ]
-    assert [one.object_name for one in first] == ["a", "c", "c", "c"]
-    assert len({(one.left, one.top, one.width) for one in first}) == 3
+    assert [one.object_name for one in seen[:4]] == ["box", "mug", "box", "mug"]
+    assert {(one.object_name, *box_of(one)) for one in seen} == {
+        (name, *map(float, box)) for name in ("box", "mug") for box in windows(SIZE)
+    }
+
+
+def test_several_regions_of_one_frame_differ():
+    regions = Sweep(OBJECTS).regions(GREY, [], 12)
+    assert len({(one.object_name, *box_of(one)) for one in regions}) == 12
+    assert sum(one.object_name == "box" for one in regions) == 6
+
+
+def test_only_what_is_absent_is_looked_for():
+    sweep = Sweep(OBJECTS)
+    assert sweep.regions(GREY, [in_view("box"), in_view("mug")], 3) == []
+    assert sweep.regions(GREY, [], 0) == []
+    assert {one.object_name for one in sweep.regions(GREY, [in_view("box")], 3)} == {"mug"}
+    # What was not looked for while it was in view is next.
+    assert [one.object_name for one in sweep.regions(GREY, [], 2)] == ["box", "mug"]
+
+
+def test_a_lost_object_is_looked_for_first_where_it_was():
+    sweep = Sweep(OBJECTS[:1])
+    for left, top in ((10, 300), (450, 30)):
+        sweep.regions(GREY, [in_view("box", left, top)], 1)
+        (region,) = sweep.regions(GREY, [], 1)
+        centre = np.array([region.left, region.top]) + region.width / 2
+        assert np.abs(centre - [left + 75, top + 75]).max() < 40
+        assert region.width < 200
+
+
+def test_images_of_another_size_start_afresh():
+    sweep = Sweep(OBJECTS)
+    sweep.regions(GREY, [], 100)
+    for size in ((1, 1), (320, 200), (30, 900)):
+        (region,) = sweep.regions(np.zeros((*size[::-1], 3), np.uint8), [], 1)
+        assert box_of(region) in windows(size)
+
+
+def drive(period: float, search: float, follow: float, seconds: float, following: bool):
+    """Frames at a period, worked on as they come: searches in each, and when it was taken."""
+    pace, now, frames = Pace(), 0.0, []
+    while now < seconds:
+        searches = pace.searches(now, following)
+        work = searches * search + follow
+        pace.took(searches, work)
+        frames.append((now, searches, work))
+        now += period * max(1, np.ceil(work / period))
+    return frames
+
+
+def test_searching_leaves_half_of_the_time_to_following():
+    frames = drive(1 / 30, 0.07, 0.02, 10, following=True)
+    busy = sum(work for _, searches, work in frames if searches)
+    assert 0.7 * SHARE * 10 < busy <= SHARE * 10 + 0.1
+    assert max(searches for _, searches, _ in frames) == 1
+    assert len(frames) > 150
+
+
+def test_while_nothing_is_followed_every_frame_is_searched():
+    assert {searches for _, searches, _ in drive(1 / 30, 0.07, 0.0, 10, following=False)} == {1}
+
+
+def test_a_slow_camera_leaves_time_for_many_searches():
+    frames = drive(0.25, 0.07, 0.01, 10, following=False)
+    assert np.median([searches for _, searches, _ in frames]) == 3
+    assert max(work for _, _, work in frames) <= 0.25
+
+
+def test_after_a_pause_no_frame_is_searched_for_long():
+    pace = Pace()
+    pace.took(pace.searches(0.0, following=False), 0.05)
+    assert pace.searches(60.0, following=False) <= BURST / 0.05
+    pace.took(0, 0.01)
+    assert pace.searches(60.03, following=True) <= BURST / 0.05
+    # Nor does it add up while nothing was to be searched.
+    for step in range(100):
+        searches = pace.searches(61 + step / 30, following=True)
+    assert searches <= 1
