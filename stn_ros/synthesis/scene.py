@@ -209,10 +209,11 @@ def paste_face(frame: np.ndarray, face: np.ndarray, homography: np.ndarray) -> N
         return
     sides = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
     seen = max(min(sides[1], sides[3]), min(sides[0], sides[2]), 1.0)
-    level, shrink = face, 1.0
+    level = face
     while max(level.shape[:2]) / seen > 2.0:
-        level = cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        shrink *= 2
+        # By its size, not by a factor: OpenCV would scale by exactly that and cut odd sides off.
+        half = (max(1, round(level.shape[1] / 2)), max(1, round(level.shape[0] / 2)))
+        level = cv2.resize(level, half, interpolation=cv2.INTER_AREA)
     level = cv2.cvtColor(level, cv2.COLOR_BGR2BGRA)
     unshrink = np.array([[w / level.shape[1], 0, 0], [0, h / level.shape[0], 0], [0, 0, 1.0]])
     unshrink[0, 2], unshrink[1, 2] = (unshrink[0, 0] - 1) / 2, (unshrink[1, 1] - 1) / 2
