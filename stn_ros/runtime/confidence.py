@@ -74,14 +74,11 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     """Compare two patches on a 4 x 4 raster of tiles; occluders and uneven light cost little.
 
     Returns:
-        likeness, weakest: median and lower quartile of the tiles' own correlations, -1..1, over
-            the tiles where the reference has contrast; median, so that an occluder over less than
-            half of the face does not count.
-        overall: the same correlation over all those tiles at once.
+        overall: correlation over all the tiles where the reference has contrast, -1..1.
         tint: how far the colours are off, log ratio of the channels, median over the tiles.
         patchwork: how unevenly tiles are brighter, darker or tinted than in the reference, log.
     """
-    names = ("likeness", "weakest", "overall", "tint", "patchwork")
+    names = ("overall", "tint", "patchwork")
     valid = ((seen[..., 3] > 0) & (reference[..., 3] > 0)).astype(np.float32)
     left, top, width, height = cv2.boundingRect((reference[..., 3] > 0).astype(np.uint8))
     face = (slice(top, top + height), slice(left, left + width))
@@ -108,11 +105,8 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     power_second = (mean(second * second) / scale - middle_second**2).mean(axis=2)
     product = (mean(first * second) / scale - middle_first * middle_second).mean(axis=2)
     telling = inside & (power_second > _CONTRAST)
-    tiles = (product / np.sqrt(np.maximum(power_first * power_second, 1e-3)))[telling]
     powers = power_first[telling].sum() * power_second[telling].sum()
     return {
-        "likeness": float(np.median(tiles)) if len(tiles) else 0.0,
-        "weakest": float(np.quantile(tiles, 0.25)) if len(tiles) else 0.0,
         "overall": float(product[telling].sum() / max(math.sqrt(powers), 1e-3)),
         "tint": float(np.abs(tint).mean()),
         "patchwork": float(np.median(np.abs(ratio - np.median(ratio, axis=0)))),

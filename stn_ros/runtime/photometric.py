@@ -51,7 +51,7 @@ class Refined(NamedTuple):
     Attributes:
         homography: 3x3, canonical pixels -> ideal camera pixels.
         corner_covariance: (8, 8) of x, y of the face's corners TL TR BR BL, camera pixels squared.
-        likeness: mean squared correlation of the tiles with the reference's, 0..1.
+        likeness: median correlation of the seen tiles with the reference's, -1..1.
     """
 
     homography: Array
@@ -121,6 +121,7 @@ class PhotometricRefiner:
         seen = _appearance(self._read(sampler, to_camera, side))
         first, blur = max((_score(self._reference(side, b), seen), b) for b in _BLURS)
         reference = self._reference(side, blur)
+        unmoved = Refined(homography, corner_covariance, _median_likeness(reference, seen))
         for _ in range(steps):
             tiles = _normal_equations(reference, seen, _independent(blur))
             change, information = _solve(tiles, places, prior, moved)
@@ -131,14 +132,14 @@ class PhotometricRefiner:
             if np.linalg.norm((spread @ change).reshape(4, 2), axis=1).mean() < _SETTLED:
                 break
         refined = to_camera @ motion @ np.linalg.inv(to_canonical)
-        likeness = _score(reference, seen)
         if (
-            likeness < first
+            _score(reference, seen) < first
             or moved @ prior @ moved > _FARTHEST
             or not is_visible_face(refined, self._size)
         ):
-            return Refined(homography, corner_covariance, first)
+            return unmoved
         covariance = spread @ np.linalg.inv(information) @ spread.T
+        likeness = _median_likeness(reference, seen)
         return Refined(refined / refined[2, 2], covariance, likeness)
 
     def _side(self, homography: Array) -> int:
@@ -203,6 +204,12 @@ def _score(reference: _Appearance, seen: _Appearance) -> float:
 def _independent(blur: float) -> float:
     """Share of the pixels that count as independent: one in the area that the blurs spread."""
     return 1.0 / (4 * math.pi * (_SMOOTH**2 + blur**2))
+
+
+def _median_likeness(reference: _Appearance, seen: _Appearance) -> float:
+    """Median correlation of the tiles: an occluder over less than half of them does not count."""
+    alike = _likeness(reference, seen)[seen.valid > 0]
+    return float(np.median(alike)) if len(alike) else 0.0
 
 
 def _normal_equations(reference: _Appearance, seen: _Appearance, independent: float) -> _Tiles:

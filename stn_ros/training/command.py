@@ -18,10 +18,10 @@ and photos of installed packages, at any turn, tilt and distance, blurred, lit, 
 
 The folder keeps a checkpoint a minute: run the same command again and it goes on where it was,
 also after a crash. --minutes counts the time of all runs together. A GPU is used where PyTorch
-finds one. At the end the confidence is fitted and the network is written to --export, ready for
-the node (parameter model) and `stn-ros benchmark --model`."""
+finds one, and then renders the views too. At the end the confidence is fitted and the network is
+written to --export, ready for the node (parameter model) and `stn-ros benchmark --model`."""
 
-UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "likeness": 3.0}
+UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "overall": 3.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start", type=Path, help="network folder to begin from, such as models/canonicalizer"
     )
     parser.add_argument("--seed", type=int, default=1, help="of weights and data (1)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that render (1)")
+    parser.add_argument(
+        "--renderer",
+        choices=("auto", "workers", "device"),
+        default="auto",
+        help="who renders the views: worker processes, or the device that trains; auto is the "
+        "device if it is a GPU (auto)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that render or, where the device does, draw new faces for it (1)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="of the network, 0: all cores (0)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the start (0.001)")
     parser.add_argument("--export", type=Path, help="network folder (default: FOLDER/network)")
@@ -60,12 +72,14 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         start=args.start,
         seed=args.seed,
+        renderer=args.renderer,
         workers=args.workers,
         threads=args.threads,
     )
     trainer = Trainer(settings)
     print(
-        f"training on {trainer.device}, {trainer.spent / 60:.1f} of {args.minutes:g} minutes done"
+        f"training on {trainer.device}, renderer: {trainer.renderer}, "
+        f"{trainer.spent / 60:.1f} of {args.minutes:g} minutes done"
     )
     if trainer.spent < settings.minutes * 60:
         trainer.run()
@@ -81,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         "samples": trainer.samples,
         "seed": args.seed,
         "device": str(trainer.device),
+        "renderer": trainer.renderer,
         "data": {
             "artwork": "drawn by stn_ros.synthesis.artwork, train styles",
             "photos": [name for name, _ in Textures("train").photos],

@@ -115,8 +115,8 @@ def test_plain_print_leaves_answer_and_covariance_to_the_prior():
 def test_another_face_leads_nowhere(refiner, other):
     start = _off(0.5)
     found = refiner.refine(FrameSampler(_seen(other)), start, 0.25 * np.eye(8))
+    assert corner_error(found.homography, start, SIZE) < 3.0
     assert found.likeness < 0.3
-    assert corner_error(found.homography, start, SIZE) < 6.0
 
 
 def test_without_steps_it_only_compares(refiner):
@@ -151,4 +151,3 @@ def test_a_face_outside_the_frame_stays_where_it_was(refiner):
     away = np.array([[1.0, 0, 2000], [0, 1, 0], [0, 0, 1]]) @ TRUTH
     found = refiner.refine(FrameSampler(_seen()), away, UNSURE)
     np.testing.assert_allclose(found.homography, away / away[2, 2], atol=1e-6)
-    assert found.likeness == 0.0
