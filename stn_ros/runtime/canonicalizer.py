@@ -3,8 +3,8 @@
 Two operations in a loop (inverse-compositional Spatial Transformer, Lin & Lucey 2017):
 `patch = sample(frame, T)` and `T <- T . M(patch)`, always from the full-resolution frame, from
 coarse to fine: *locate* tries every turn in the plane at once and keeps the best, *refine* brings
-those close, *polish* makes the winner exact. An object known from the last frame needs one step
-only: *track*.
+those close, *polish* makes the winner exact. An object known from the last frame needs one coarse
+step only. What the network answers is then refined on the pixels themselves (`photometric`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,13 @@ Array = NDArray[np.float64]
 
 MIN_SIDE = 12.0
 """Faces shorter than this in the frame are refused: there is nothing left to compare, pixels."""
-SETTLED = 0.01
+SETTLED = 0.02
 """A step that moved the corners by less than this share of the face's length needs no other."""
+LOOSE = 0.003
+"""Standard deviation of a followed object's corners, as a share of its length, from which a finer
+step is taken."""
+FOLLOWED = 2
+"""Photometric steps, at most, of an object that is followed."""
 
 
 @dataclass(frozen=True)
@@ -276,10 +281,16 @@ class Canonicalizer:
             _Hypothesis(i, self._index[known.object_name], known.homography)
             for i, known in enumerate(previous)
         ]
-        found = self._step("track", sampler, start)
-        unsettled = [h for h in found if h.moved > SETTLED]
-        found = [h for h in found if h.moved <= SETTLED] + self._step("track", sampler, unsettled)
-        answers = {h.item: self._answer(sampler, h, tracked=True, region=None) for h in found}
+        # A coarse step is enough where there is print that the pixels can hold on to.
+        found = self._step("refine", sampler, start)
+        answers = {
+            h.item: self._answer(sampler, h, tracked=True, region=None)
+            for h in found
+            if h.moved <= SETTLED
+        }
+        open_ones = [h for h in found if h.item not in answers or _loose(answers[h.item])]
+        for hypothesis in self._step("track", sampler, open_ones):
+            answers[hypothesis.item] = self._answer(sampler, hypothesis, True, None)
         lost = [h for h in start if h.item not in answers or not answers[h.item].accepted]
         again = self._step("refine", sampler, self._step("refine", sampler, lost))
         again = self._step("track", sampler, again)
@@ -392,8 +403,9 @@ class Canonicalizer:
         reference = self._reference_patches[hypothesis.object]["refine"]
         patch = network.bundle.patches["refine"]
         covariance = network.bundle.corner_scale * hypothesis.covariance
+        steps = self.settings.photometric_steps
         homography, covariance, alike = self._refiners[hypothesis.object].refine(
-            sampler, hypothesis.homography, covariance, self.settings.photometric_steps
+            sampler, hypothesis.homography, covariance, min(steps, FOLLOWED) if tracked else steps
         )
         seen = sampler.sample(homography @ patch_to_canonical(patch, model.size), (patch, patch))
         evidence = features(hypothesis.evidence, alike, seen, reference)
@@ -415,6 +427,11 @@ class Canonicalizer:
             region=region,
             evidence=evidence,
         )
+
+
+def _loose(answer: Alignment) -> bool:
+    sides = np.linalg.norm(answer.corners - np.roll(answer.corners, 1, axis=0), axis=1)
+    return bool(np.trace(answer.corner_covariance) / 8 > (LOOSE * sides.max()) ** 2)
 
 
 def _log_sigmoid(x: float) -> float:

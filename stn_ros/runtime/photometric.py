@@ -24,12 +24,12 @@ from stn_ros.runtime.sampling import FrameSampler
 Array = NDArray[np.float64]
 Picture = NDArray[np.float32]
 
-TILE = 8
+TILE = 12
 """Side of a tile, patch pixels."""
-SIDES = (8, 12, 16, 20, 24)
+SIDES = (6, 8, 10, 13, 16)
 """Tiles along the face's longer side: as many as its pixels in the frame fill."""
 STEPS = 4
-_SETTLED = 0.05  # mean move of the corners, camera pixels, after which no other step is needed
+_SETTLED = 0.2  # mean move of the corners, camera pixels, after which no other step is needed
 _BLURS = (0.0, 0.5, 1.0, 1.6, 2.4, 3.4)  # of the reference, sigma in patch pixels
 _FILLED = 0.9  # patch pixels to a frame pixel, at least, along the longest edge
 _SMOOTH = 0.7  # of both pictures, sigma in patch pixels
@@ -118,19 +118,22 @@ class PhotometricRefiner:
         spread = _corner_jacobian(to_camera)
         prior = _information(spread, corner_covariance)
         motion, moved, information = np.eye(3), np.zeros(8), prior
-        seen = _appearance(self._read(sampler, to_camera, side))
+        seen = _appearance(*self._read(sampler, to_camera, side))
         first, blur = max((_score(self._reference(side, b), seen), b) for b in _BLURS)
         reference = self._reference(side, blur)
         unmoved = Refined(homography, corner_covariance, _median_likeness(reference, seen))
-        for _ in range(steps):
+        for step in range(steps):
+            if step:
+                seen = _appearance(*self._read(sampler, to_camera @ motion, side))
             tiles = _normal_equations(reference, seen, _independent(blur))
             change, information = _solve(tiles, places, prior, moved)
             motion = motion @ _departed(change)
             motion = motion / motion[2, 2]
             moved = (motion - np.eye(3)).ravel()[:8]
-            seen = _appearance(self._read(sampler, to_camera @ motion, side))
             if np.linalg.norm((spread @ change).reshape(4, 2), axis=1).mean() < _SETTLED:
                 break
+        else:
+            seen = _appearance(*self._read(sampler, to_camera @ motion, side))
         refined = to_camera @ motion @ np.linalg.inv(to_canonical)
         if (
             _score(reference, seen) < first
@@ -156,27 +159,31 @@ class PhotometricRefiner:
 
     def _reference(self, side: int, blur: float) -> _Appearance:
         if (side, blur) not in self._known:
-            patch = self._read(self._sampler, normalised_to_pixel(self._size), side)
-            self._known[side, blur] = _appearance(patch, blur)
+            grey, alpha = self._read(self._sampler, normalised_to_pixel(self._size), side)
+            self._known[side, blur] = _appearance(grey, alpha, blur)
         return self._known[side, blur]
 
-    def _read(self, sampler: FrameSampler, start: Array, side: int) -> NDArray[np.uint8]:
+    def _read(
+        self, sampler: FrameSampler, start: Array, side: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         columns, rows = self._raster(side)
         size = columns * TILE + 2 * _EDGE, rows * TILE + 2 * _EDGE
-        return sampler.sample(start @ np.linalg.inv(normalised_to_pixel(size)), size)
+        return sampler.sample_grey(start @ np.linalg.inv(normalised_to_pixel(size)), size)
 
 
-def _appearance(patch: NDArray[np.uint8], blur: float = 0.0) -> _Appearance:
-    grey = cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), math.hypot(_SMOOTH, blur))
+def _appearance(
+    levels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, blur: float = 0.0
+) -> _Appearance:
+    sigma = math.hypot(_SMOOTH, blur)
+    grey = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), sigma)
     dx, dy = (cv2.Scharr(grey, cv2.CV_32F, *order, scale=1 / 32) for order in ((1, 0), (0, 1)))
     inner = slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE)
     grey = np.ascontiguousarray(grey[inner])
     mean = _means(grey)
     valid = np.ones_like(mean)
-    if not patch[..., 3].all():
+    if alpha is not None:
         reach = np.ones((2 * _EDGE + 1, 2 * _EDGE + 1), np.uint8)
-        inside = cv2.erode(patch[..., 3], reach)[inner]
+        inside = cv2.erode(alpha, reach)[inner]
         valid = (_means(inside.astype(np.float32)) > 254.0).astype(np.float32)
     variance = np.maximum(_means(grey * grey) - mean * mean, _LEAST_VARIANCE)
     return _Appearance(grey, dx[inner], dy[inner], mean, variance, valid)
@@ -240,7 +247,8 @@ def _normal_equations(reference: _Appearance, seen: _Appearance, independent: fl
 
 def _spread(tiles: Picture) -> Picture:
     """Each tile's value on all of its pixels."""
-    return np.repeat(np.repeat(tiles, TILE, axis=0), TILE, axis=1)
+    size = tiles.shape[1] * TILE, tiles.shape[0] * TILE
+    return cv2.resize(tiles, size, interpolation=cv2.INTER_NEAREST)
 
 
 def _tile_shifts(columns: int, rows: int) -> Array:
@@ -271,21 +279,28 @@ def _solve(tiles: _Tiles, places: Array, prior: Array, moved: Array) -> tuple[Ar
     Args:
         places: see `_tile_shifts`. prior: (8, 8) information of the entries. moved: so far.
     """
-    curvature, pull = tiles
-    (xx, xy), (_, yy) = curvature.transpose(1, 2, 0)
+    (xx, xy), (_, yy) = tiles.curvature.transpose(1, 2, 0)
+    across, down = places[:, 0], places[:, 1]
+    by_entry = np.stack(
+        [
+            xx[:, None] * across + xy[:, None] * down,
+            xy[:, None] * across + yy[:, None] * down,
+        ],
+        axis=1,
+    )
     loose = 1e-3 * (xx + yy).mean() + 1e-9
-    xx, yy = xx + loose, yy + loose
-    inverse = np.array([[yy, -xy], [-xy, xx]]) / (xx * yy - xy * xy)
-    by_entry = curvature @ places
+    volume = (xx + loose) * (yy + loose) - xy * xy
     flat = places.reshape(-1, 8)
-    weight = np.ones(len(pull))
+    weight = np.ones(len(volume))
     for _ in range(_REWEIGHTS):
         information = flat.T @ (by_entry * weight[:, None, None]).reshape(-1, 8) + prior
         change = np.linalg.solve(
-            information, flat.T @ (pull * weight[:, None]).ravel() - prior @ moved
+            information, flat.T @ (tiles.pull * weight[:, None]).ravel() - prior @ moved
         )
-        left = pull - by_entry @ change
-        weight = 1.0 / (1.0 + np.einsum("ki,ijk,kj->k", left, inverse, left) / _CAUCHY**2)
+        x, y = (tiles.pull - by_entry @ change).T
+        # Squared distance of what is left from nothing, in deviations of the tile.
+        left = ((yy + loose) * x * x - 2 * xy * x * y + (xx + loose) * y * y) / volume
+        weight = 1.0 / (1.0 + left / _CAUCHY**2)
     return change, information
 
 

@@ -56,6 +56,7 @@ class FrameSampler:
                 f"{camera.size[0]}x{camera.size[1]}: use the calibration of this stream"
             )
         self._pyramid = [frame]
+        self._grey_levels: dict[int, NDArray[np.uint8]] = {}
         self._camera = camera if camera is not None and camera.distorted else None
 
     def sample(self, homography: ArrayLike, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -74,11 +75,45 @@ class FrameSampler:
         corners = _visible_corners(matrix, size)
         if corners is None:
             return _nothing(size)
-        ratio = _source_ratio(corners, size)
-        if ratio < _PLAIN_BELOW:
-            return self._read(matrix, corners, size, level=0, fine=False)
-        level = max(0, math.ceil(math.log2(ratio / _SUPERSAMPLE_UP_TO)))
-        return self._read(matrix, corners, size, level, fine=True)
+        return self._read(matrix, corners, size, *_reading(_source_ratio(corners, size)))
+
+    def sample_grey(
+        self, homography: ArrayLike, size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """`sample`, in grey: several times as fast where the patch lies inside the frame.
+
+        Returns:
+            Grey levels (height, width), and alpha as `sample` has it, None if it is 255 all over.
+        """
+        matrix = np.asarray(homography, np.float64)
+        corners = _visible_corners(matrix, size)
+        height, width = self._pyramid[0].shape[:2]
+        if (
+            corners is None
+            or self._camera is not None
+            or (corners < 1).any()
+            or (corners > [width - 2, height - 2]).any()
+        ):
+            patch = self.sample(matrix, size)
+            return cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY), patch[..., 3]
+        level, fine = _reading(_source_ratio(corners, size))
+        image, step = self._level(level)
+        if level not in self._grey_levels:
+            self._grey_levels[level] = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        at = step / 2 - 0.5
+        matrix = np.array([[step, 0, at], [0, step, at], [0, 0, 1]]) @ matrix
+        if fine:
+            matrix = matrix @ _FINE_TO_PATCH
+        read_size = (2 * size[0], 2 * size[1]) if fine else size
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        patch = cv2.warpPerspective(
+            self._grey_levels[level],
+            matrix,
+            read_size,
+            flags=flags,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return (cv2.resize(patch, size, interpolation=cv2.INTER_AREA) if fine else patch), None
 
     def _read(
         self,
@@ -142,6 +177,13 @@ def _source_ratio(corners: Array, size: tuple[int, int]) -> float:
     """Frame pixels that one patch pixel spans, along the most stretched edge of the patch."""
     edges = corners[[1, 2, 3, 0]] - corners
     return float((np.hypot(edges[:, 0], edges[:, 1]) / (size * 2)).max())
+
+
+def _reading(ratio: float) -> tuple[int, bool]:
+    """Level of the pyramid to read, and whether 2x2 samples a pixel are."""
+    if ratio < _PLAIN_BELOW:
+        return 0, False
+    return max(0, math.ceil(math.log2(ratio / _SUPERSAMPLE_UP_TO))), True
 
 
 def _node_grid(matrix: Array, size: tuple[int, int]) -> Array:

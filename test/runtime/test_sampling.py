@@ -235,3 +235,21 @@ def test_other_frames_are_refused(frame):
 def test_camera_of_another_size_is_refused():
     with pytest.raises(ValueError, match="frame is 40x30 but the camera's calibration is for 320x"):
         FrameSampler(noise((40, 30)), CameraModel((320, 240), K))
+
+
+@pytest.mark.parametrize("scale", [0.7, 2.0, 5.0])
+@pytest.mark.parametrize("shift", [40.0, -30.0])
+def test_grey_is_the_colours_grey(scale, shift):
+    """Inside the frame and across its edge, at every ratio."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    sampler = FrameSampler(cv2.resize(small, (640, 480), interpolation=cv2.INTER_CUBIC))
+    homography = np.array([[scale, 0.1, shift], [-0.05, scale, 60.0], [1e-4, 0, 1]])
+    patch = sampler.sample(homography, (60, 40))
+    grey, alpha = sampler.sample_grey(homography, (60, 40))
+    wanted = cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY)
+    assert np.abs(grey.astype(int) - wanted).max() <= 2
+    if alpha is None:
+        assert patch[..., 3].all()
+    else:
+        np.testing.assert_array_equal(alpha, patch[..., 3])
