@@ -1,4 +1,4 @@
-"""The training loop of the shipped network: batches from worker processes, resumable, timed.
+"""The training loop of the shipped network: batches rendered as it goes, resumable, timed.
 
 The length of a training is given in minutes, and the learning rate follows the time spent, so a
 run interrupted anywhere goes on where it was. A checkpoint holds everything that takes.
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
+from stn_ros.training.device_samples import device_batches
 from stn_ros.training.export import load_weights
 from stn_ros.training.objective import Losses, objective
 from stn_ros.training.samples import STAGES, Batch, SampleMaker, Stage
@@ -28,6 +29,7 @@ from stn_ros.transformer.network import STRIDE, LocalizationNetwork
 EMA_DECAY = 0.998
 HELD_OUT_SEED = 424_242
 HELD_OUT_SAMPLES = 192
+RENDERERS = ("auto", "workers", "device")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class Settings:
         norm_share: share of the time from which the batch statistics are frozen, so that the
             stages, which have different ones, are trained as they will be run.
         start: network folder to begin from; None begins with random weights.
-        seed: of weights and data. workers: processes that render. threads: of the network, 0 = all.
+        seed: of weights and data. threads: of the network, 0 = all.
+        renderer: who renders the samples, one of `RENDERERS`: worker processes with OpenCV, or the
+            device that trains with PyTorch; "auto" is the device if it is a GPU.
+        workers: processes that render; where the device does, that draw new faces for it (0: the
+            first ones are used throughout).
         checkpoint_every, check_every: seconds; no checks at all if infinite.
         faces: BGR pictures of faces to be known above all, see `SampleMaker`.
     """
@@ -51,6 +57,7 @@ class Settings:
     norm_share: float = 0.25
     start: Path | None = None
     seed: int = 1
+    renderer: str = "auto"
     workers: int = 2
     threads: int = 0
     checkpoint_every: float = 60.0
@@ -89,10 +96,16 @@ class Trainer:
     """Trains a `LocalizationNetwork`; resumes from `settings.folder` if it holds a checkpoint."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.renderer not in RENDERERS:
+            raise ValueError(
+                f"renderer is {settings.renderer!r}; use one of {', '.join(RENDERERS)}"
+            )
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        automatic = "device" if self.device.type == "cuda" else "workers"
+        self.renderer = automatic if settings.renderer == "auto" else settings.renderer
         self.network = LocalizationNetwork().to(self.device)
         self.average = LocalizationNetwork().to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
@@ -112,12 +125,6 @@ class Trainer:
         settings = self.settings
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        loader = DataLoader(
-            _Stream(settings.seed + self.step, settings.faces),
-            batch_size=None,
-            num_workers=settings.workers,
-            prefetch_factor=4 if settings.workers else None,
-        )
         held_out = held_out_batches() if math.isfinite(settings.check_every) else None
         total = settings.minutes * 60
         recent: dict[str, float] = {}
@@ -130,7 +137,7 @@ class Trainer:
             mininterval=2,
             bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
         )
-        for index, tensors in loader:
+        for index, tensors in self._batches():
             losses = self._train_step(STAGES[index], [t.to(self.device) for t in tensors])
             now = time.monotonic()
             self.spent += now - last
@@ -182,6 +189,19 @@ class Trainer:
                     "present_right": float(right),
                 }
         return figures
+
+    def _batches(self) -> Iterator[tuple[int, list[Tensor]]]:
+        settings = self.settings
+        seed = settings.seed + self.step
+        if self.renderer == "device":
+            return device_batches(seed, self.device, settings.faces, settings.workers)
+        loader = DataLoader(
+            _Stream(seed, settings.faces),
+            batch_size=None,
+            num_workers=settings.workers,
+            prefetch_factor=4 if settings.workers else None,
+        )
+        return iter(loader)
 
     def _train_step(self, stage: Stage, tensors: list[Tensor]) -> Losses:
         share = min(1.0, self.spent / (self.settings.minutes * 60))

@@ -54,7 +54,7 @@ STAGES = (
     Stage("polish", 128, 16, 1, (0.004, 0.1), Conditions(long_side=(55, 320))),
 )
 GIVEN_SHARE = 0.5
-_PHOTOS = 8
+PHOTOS = 8
 """How many references a given face has, as if photographed in different light."""
 TURN_REACH = 20.0
 """The largest rotation a locate patch may be off and still count as the right turn, degrees."""
@@ -82,8 +82,13 @@ _Row = tuple[np.ndarray, np.ndarray, np.ndarray, bool, int]
 """reference, patch, motion, related, present: see `Batch`."""
 
 
-class _Face:
-    """A face, and its reference as a photograph of it would show it."""
+class Face:
+    """A face, and its reference as a photograph of it would show it.
+
+    Attributes:
+        picture: BGR. size: its width and height, pixels. sibling: a face much like it, if any.
+        look_alike_turns: degrees, see `_find_look_alikes`.
+    """
 
     def __init__(self, rng: np.random.Generator, picture: np.ndarray) -> None:
         self.picture = picture
@@ -96,10 +101,11 @@ class _Face:
         photo = np.clip(255 * (photo / 255.0) ** rng.uniform(0.75, 1.3) * gain, 0, 255)
         self._photo = FrameSampler(np.ascontiguousarray(photo.astype(np.uint8)))
         self._patches: dict[int, np.ndarray] = {}
-        self.sibling: _Face | None = None
+        self.sibling: Face | None = None
         self.look_alike_turns = self._find_look_alikes()
 
     def reference(self, patch: int) -> np.ndarray:
+        """(patch, patch, 4) uint8, BGR and validity."""
         if patch not in self._patches:
             self._patches[patch] = self._photo.sample(
                 patch_to_canonical(patch, self.size), (patch, patch)
@@ -160,8 +166,8 @@ class SampleMaker:
         self._rng = np.random.default_rng(seed)
         self._textures = Textures(split)
         self._capacity = faces
-        self._faces: list[_Face] = []
-        self._given = [_Face(self._rng, picture) for picture in given for _ in range(_PHOTOS)]
+        self._faces: list[Face] = []
+        self._given = [Face(self._rng, picture) for picture in given for _ in range(PHOTOS)]
         self._surfaces: list[np.ndarray] = []
 
     def batch(self, stage: Stage, count: int) -> Batch:
@@ -183,7 +189,7 @@ class SampleMaker:
             present=np.array([row[4] for row in rows], np.int8),
         )
 
-    def _face(self) -> _Face:
+    def _face(self) -> Face:
         rng = self._rng
         if self._given and self._faces and rng.random() < GIVEN_SHARE:
             return self._given[rng.integers(len(self._given))]
@@ -191,11 +197,11 @@ class SampleMaker:
             return self._faces[rng.integers(len(self._faces))]
         long_side = int(rng.integers(256, 385))
         if rng.random() < 0.4:
-            first, second = (_Face(rng, p) for p in self._textures.siblings(rng, long_side))
+            first, second = (Face(rng, p) for p in self._textures.siblings(rng, long_side))
             first.sibling, second.sibling = second, first
             fresh = [first, second]
         else:
-            fresh = [_Face(rng, self._textures.face(rng, long_side))]
+            fresh = [Face(rng, self._textures.face(rng, long_side))]
         for face in fresh:
             if len(self._faces) < self._capacity:
                 self._faces.append(face)
@@ -203,7 +209,7 @@ class SampleMaker:
                 self._faces[rng.integers(self._capacity)] = face
         return fresh[0]
 
-    def _stranger(self, face: _Face) -> _Face | None:
+    def _stranger(self, face: Face) -> Face | None:
         """Another face than `face`, often one much like it; None if there is none."""
         if face.sibling is not None and self._rng.random() < 0.7:
             return face.sibling
@@ -229,7 +235,7 @@ class SampleMaker:
         piece = cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(piece[:, ::-1]) if rng.random() < 0.5 else piece
 
-    def _locate_rows(self, stage: Stage, face: _Face, view: View) -> Iterator[_Row]:
+    def _locate_rows(self, stage: Stage, face: Face, view: View) -> Iterator[_Row]:
         rng, sampler = self._rng, FrameSampler(view.frame)
         turn = true_turn(view.homography, face.size)
         present = YES if view.visible > 0.45 else UNSURE
@@ -277,7 +283,7 @@ class SampleMaker:
                     NO,
                 )
 
-    def _refine_rows(self, stage: Stage, face: _Face, view: View) -> Iterator[_Row]:
+    def _refine_rows(self, stage: Stage, face: Face, view: View) -> Iterator[_Row]:
         rng, sampler = self._rng, FrameSampler(view.frame)
         to_canonical = patch_to_canonical(stage.patch, face.size)
         reference = face.reference(stage.patch)

@@ -143,3 +143,20 @@ def test_pasting_keeps_to_the_frame():
     assert corners.min() < 0
     paste_face(frame, _face(), beyond)
     assert (frame == 9).all()
+
+
+@pytest.mark.parametrize("size", [(256, 192), (257, 193), (259, 195)])
+@pytest.mark.parametrize("seen", [120, 50])
+def test_pasting_keeps_the_place_of_what_is_in_the_corner(size, seen):
+    """Odd sides too: each halving of the face must keep what is at its far edges in place."""
+    middle = np.array(size) - 32
+    x, y = np.ogrid[: size[0], : size[1]]
+    blob = 255 * np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * 8.0**2))
+    face = np.repeat(blob.T.round().astype(np.uint8)[..., None], 3, axis=2)
+    frame = np.zeros((150, 150, 3), np.uint8)
+    matrix = face_homography(size, (75, 75), seen, 0, 0, 0, 600, (75, 75))
+    paste_face(frame, face, matrix)
+    light = frame[..., 0].astype(float)
+    rows, columns = np.indices(light.shape)
+    found = np.array([(light * columns).sum(), (light * rows).sum()]) / light.sum()
+    np.testing.assert_allclose(found, apply(matrix, [middle])[0], atol=0.05)
