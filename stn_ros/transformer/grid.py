@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def target_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """(height, width, 2) normalised (x, y) of the output's pixel centres, edges at +-1.
+def target_grid(size: Sequence[int], like: Tensor) -> Tensor:
+    """Normalised coordinates of the output's pixel centres, edges at +-1.
 
     `align_corners=False`: the centre of pixel i of n lies at (2 i + 1) / n - 1.
+
+    Args:
+        size: as the tensor's axes go: (L,), (H, W) or (D, H, W). like: gives type and device.
+
+    Returns:
+        (*size, d), the last axis x, y, z: x runs along the tensor's last axis.
     """
-    ys = (torch.arange(height, dtype=like.dtype, device=like.device) * 2 + 1) / height - 1
-    xs = (torch.arange(width, dtype=like.dtype, device=like.device) * 2 + 1) / width - 1
-    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
-    return torch.stack([grid_x, grid_y], dim=2)
+    axes = [(torch.arange(n, dtype=like.dtype, device=like.device) * 2 + 1) / n - 1 for n in size]
+    return torch.stack(torch.meshgrid(axes, indexing="ij")[::-1], dim=-1)
 
 
 def apply_homography(matrix: Tensor, points: Tensor) -> Tensor:
@@ -37,5 +43,5 @@ def projective_grid(theta: Tensor, height: int, width: int) -> Tensor:
     Returns:
         (N, height, width, 2), for `sampler.sample`.
     """
-    points = target_grid(height, width, theta).reshape(-1, 2)
+    points = target_grid((height, width), theta).reshape(-1, 2)
     return apply_homography(theta, points).reshape(-1, height, width, 2)

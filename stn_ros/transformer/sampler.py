@@ -1,24 +1,251 @@
-"""Differentiable image sampling (Jaderberg et al. 2015, section 3.3)."""
+"""Differentiable image sampling (Jaderberg et al. 2015, section 3.3).
+
+Four samplers of one signature, (pictures, grid) -> output, so that any can be given to a
+`module.SpatialTransformer`; options are set with `functools.partial`:
+
+- `sample`: nearest, bilinear or bicubic, as fast as PyTorch.
+- `sample_plain`: the same in plain tensor operations: the reference of the tests, deterministic on
+  every device, and differentiable any number of times.
+- `sample_antialiased`: where the output is smaller than what it shows.
+- `sample_linearized`: gradients from further around, for a grid that is far off.
+
+Pictures are (N, C, L), (N, C, H, W) or (N, C, D, H, W); grids (N, ..., d) hold d normalised input
+coordinates x, y, z for each output pixel, edges at +-1 (`align_corners=False`). Grids stay in 32
+bits or more even where pictures do not: half-precision coordinates are off by a pixel on a large
+picture.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
+from typing import Literal
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+Mode = Literal["nearest", "bilinear", "bicubic"]
+Padding = Literal["zeros", "border", "reflection"]
+_MODES = ("nearest", "bilinear", "bicubic")
+_PADDINGS = ("zeros", "border", "reflection")
+_KEYS = -0.75  # the parameter of the cubic kernel (Keys 1981) that PyTorch uses
 
-def sample(pictures: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear reading of `pictures` at `grid`, zero outside (eq. 5; gradients eqs. 6 and 7).
 
-    Differentiable in the pictures and in the grid. The grid stays in 32 bits or more even where
-    the pictures do not: half-precision coordinates are off by a pixel on a large frame.
+def sample(
+    pictures: Tensor, grid: Tensor, mode: Mode = "bilinear", padding: Padding = "zeros"
+) -> Tensor:
+    """Read `pictures` at `grid` (eq. 3; bilinear eq. 5, its gradients eqs. 6 and 7).
+
+    Differentiable in the pictures and, but for "nearest", in the grid. Where PyTorch is told to use
+    deterministic algorithms on a GPU, `sample_plain` does it.
 
     Args:
-        pictures: (N, C, H, W). grid: (N, h, w, 2) normalised (x, y), edges at +-1.
+        pictures: (N, C, *S). grid: (N, *s, d). mode: in volumes and sequences "bilinear" is
+            trilinear and linear; "bicubic" is for pictures only.
+        padding: what lies outside: "zeros", the "border" pixel, or the "reflection" at the edge.
+
+    Returns:
+        (N, C, *s), of the pictures' type.
+
+    Raises:
+        ValueError: shapes, mode or padding do not go together.
+
+    Example:
+        >>> import torch
+        >>> from stn_ros.transformer.grid import target_grid
+        >>> picture = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+        >>> grid = target_grid((2, 2), picture)[None]
+        >>> sample(picture, grid + torch.tensor([1.0, 0.0])).tolist()  # one pixel to the right
+        [[[[2.0, 0.0], [4.0, 0.0]]]]
+    """
+    _check(pictures, grid, mode, padding)
+    if pictures.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return sample_plain(pictures, grid, mode, padding)
+    with torch.autocast(pictures.device.type, enabled=False):
+        fine = grid if grid.dtype == torch.float64 else grid.float()
+        values = pictures.to(fine.dtype)
+        flat = fine.shape[-1] == 1
+        if flat:  # a sequence is a picture of one row
+            values = values.unsqueeze(2)
+            fine = torch.cat([fine, torch.zeros_like(fine)], dim=-1).unsqueeze(1)
+        read = functional.grid_sample(
+            values, fine, mode=mode, padding_mode=padding, align_corners=False
+        )
+        return (read.squeeze(2) if flat else read).to(pictures.dtype)
+
+
+def sample_plain(
+    pictures: Tensor, grid: Tensor, mode: Mode = "bilinear", padding: Padding = "zeros"
+) -> Tensor:
+    """`sample` tap by tap, in indexing and products only. Same arguments, same result."""
+    _check(pictures, grid, mode, padding)
+    with torch.autocast(pictures.device.type, enabled=False):
+        fine = grid if grid.dtype == torch.float64 else grid.float()
+        values = pictures.to(fine.dtype)
+        lengths = pictures.shape[2:][::-1]  # x first, like the grid
+        axes = [
+            _taps((fine[..., axis] + 1) * (n / 2) - 0.5, n, mode, padding)
+            for axis, n in enumerate(lengths)
+        ]
+        batch = torch.arange(len(values), device=grid.device).reshape(-1, *[1] * len(axes))
+        channels_last = values.movedim(1, -1)
+        total = None
+        for taps in itertools.product(*axes):
+            index = [position for position, _ in reversed(taps)]
+            weight = math.prod(weight for _, weight in taps)
+            term = channels_last[(batch, *index)] * weight[..., None]
+            total = term if total is None else total + term
+        return total.movedim(-1, 1).to(pictures.dtype)
+
+
+def sample_antialiased(
+    pictures: Tensor, grid: Tensor, padding: Padding = "zeros", levels: int = 5
+) -> Tensor:
+    """Bilinear reading from a pyramid of box averages (Williams, "Pyramidal parametrics", 1983).
+
+    Where an output pixel spans r > 1 input pixels along the more stretched of its axes, it is read
+    from the two levels next to log2(r), blended. At r <= 1 it equals `sample`. Differentiable in
+    both; the choice of level counts as a constant.
+
+    Args:
+        pictures: (N, C, H, W). grid: (N, h, w, 2), h and w at least 2. padding: see `sample`.
+        levels: of the pyramid beyond the picture itself; from r = 2 ** levels on it aliases.
 
     Returns:
         (N, C, h, w), of the pictures' type.
+
+    Raises:
+        ValueError: shapes or padding do not go together, or the output has no extent.
     """
-    read = functional.grid_sample(
-        pictures.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-    return read.to(pictures.dtype)
+    _check(pictures, grid, "bilinear", padding)
+    if grid.shape[-1] != 2 or min(grid.shape[1:3]) < 2:
+        raise ValueError(
+            "anti-aliased sampling takes pictures and outputs of at least 2 x 2; "
+            f"got a grid of shape {tuple(grid.shape)}"
+        )
+    level = _span(grid.detach(), pictures.shape[2:]).log2().clamp(0.0, float(levels))
+    total = torch.zeros((), dtype=pictures.dtype, device=pictures.device)
+    finer = pictures
+    for number in range(levels + 1):
+        share = (1.0 - (level - number).abs()).clamp_min(0.0).unsqueeze(1).to(pictures.dtype)
+        total = total + share * sample(finer, grid, "bilinear", padding)
+        if number < levels:
+            half = [max(1, -(-n // 2)) for n in finer.shape[2:]]
+            finer = functional.adaptive_avg_pool2d(finer, half)
+    return total
+
+
+def sample_linearized(
+    pictures: Tensor,
+    grid: Tensor,
+    padding: Padding = "zeros",
+    neighbours: int = 8,
+    spread: float = 2.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Bilinear values, gradients of a plane fitted to further samples around each one.
+
+    Bilinear gradients see two pixels, and lead nowhere in a picture that is noisy or read from
+    afar. Here the gradient by the grid is the slope of the least-squares plane through `neighbours`
+    random samples around (Jiang et al., "Linearized multi-sampling", ICCV 2019, eqs. 5 to 8).
+    Gradients by the pictures are the bilinear ones.
+
+    Args:
+        pictures: (N, C, *S). grid: (N, *s, d). padding: see `sample`.
+        neighbours: at least d + 1. spread: standard deviation of their distance, input pixels.
+        generator: of the places; the global one unless given.
+
+    Returns:
+        (N, C, *s), equal to bilinear `sample`.
+
+    Raises:
+        ValueError: shapes do not go together, or there are too few neighbours for a plane.
+    """
+    dims = grid.shape[-1]
+    if neighbours < dims + 1:
+        raise ValueError(f"neighbours is {neighbours}: a plane takes at least {dims + 1}")
+    value = sample(pictures, grid.detach(), "bilinear", padding)
+    if not grid.requires_grad:
+        return value
+    with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
+        here = grid if grid.dtype == torch.float64 else grid.float()
+        n, *size = here.shape[:-1]
+        pixel = here.new_tensor([2 * spread / side for side in reversed(pictures.shape[2:])])
+        offsets = pixel * torch.randn(
+            (n, neighbours, *size, dims), generator=generator, dtype=here.dtype, device=here.device
+        )
+        # All neighbours in one tall grid: one reading.
+        tall = (here.unsqueeze(1) + offsets).reshape(n, -1, *size[1:], dims)
+        around = sample(pictures, tall, "bilinear", padding)
+        around = around.reshape(n, -1, neighbours, *size)
+        rise = (around - value.unsqueeze(2)).to(here.dtype)
+        square = torch.einsum("nk...i,nk...j->n...ij", offsets, offsets)
+        square = square + 1e-6 * torch.diag(pixel.square())
+        slope = torch.einsum("nk...i,nck...->nc...i", offsets, rise)
+        slope = torch.linalg.solve(square.unsqueeze(1), slope.unsqueeze(-1)).squeeze(-1)
+    away = (grid - grid.detach()).unsqueeze(1)  # zeros that carry the gradient
+    return value + (slope * away).sum(dim=-1).to(value.dtype)
+
+
+def _check(pictures: Tensor, grid: Tensor, mode: str, padding: str) -> None:
+    if mode not in _MODES:
+        raise ValueError(f"mode is {mode!r}: must be one of {', '.join(_MODES)}")
+    if padding not in _PADDINGS:
+        raise ValueError(f"padding is {padding!r}: must be one of {', '.join(_PADDINGS)}")
+    dims = grid.shape[-1]
+    if dims not in (1, 2, 3) or pictures.ndim != dims + 2 or grid.ndim != dims + 2:
+        raise ValueError(
+            f"pictures of shape {tuple(pictures.shape)} do not go with a grid of shape "
+            f"{tuple(grid.shape)}: must be (N, C, *S) and (N, *s, d) with d = 1, 2 or 3 sizes"
+        )
+    if len(pictures) != len(grid):
+        raise ValueError(f"{len(pictures)} pictures, but {len(grid)} grids: must be as many")
+    if mode == "bicubic" and dims != 2:
+        raise ValueError(f"bicubic sampling is for pictures; got {dims} dimensions")
+
+
+def _taps(place: Tensor, n: int, mode: Mode, padding: Padding) -> list[tuple[Tensor, Tensor]]:
+    """Positions and weights, along one axis of n pixels, of what is read at `place` (pixels)."""
+    if mode == "bicubic":
+        first = place.floor()
+        off = place - first
+        steps = [(step, _keys(off - step)) for step in (-1, 0, 1, 2)]
+        return [_tap(_padded(first + step, n, padding), weight, n) for step, weight in steps]
+    place = _padded(place, n, padding)
+    if mode == "nearest":
+        return [_tap(place.round(), torch.ones_like(place), n)]
+    first = place.floor()
+    off = place - first
+    return [_tap(first, 1 - off, n), _tap(first + 1, off, n)]
+
+
+def _tap(position: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """A position that can be read, and a weight that is zero where it lay outside."""
+    inside = (position >= 0) & (position <= n - 1)
+    safe = torch.nan_to_num(position).clamp(0, n - 1)
+    return safe.long(), weight * inside
+
+
+def _padded(place: Tensor, n: int, padding: Padding) -> Tensor:
+    if padding == "zeros":
+        return place
+    if padding == "reflection":
+        turned = (place + 0.5).remainder(2 * n)
+        place = torch.where(turned < n, turned, 2 * n - turned) - 0.5
+    return place.clamp(0, n - 1)
+
+
+def _keys(distance: Tensor) -> Tensor:
+    """Cubic convolution kernel (Keys 1981, eq. 4)."""
+    t = distance.abs()
+    near = ((_KEYS + 2) * t - (_KEYS + 3)) * t * t + 1
+    far = ((_KEYS * t - 5 * _KEYS) * t + 8 * _KEYS) * t - 4 * _KEYS
+    return torch.where(t <= 1, near, far * (t < 2))
+
+
+def _span(grid: Tensor, size: torch.Size) -> Tensor:
+    """(N, h, w): input pixels that each output pixel spans along its more stretched axis."""
+    pixels = grid * grid.new_tensor([size[1] / 2, size[0] / 2])
+    down, across = torch.gradient(pixels, dim=(1, 2))
+    return torch.maximum(down.norm(dim=-1), across.norm(dim=-1)).clamp_min(1e-6)

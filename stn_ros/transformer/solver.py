@@ -15,7 +15,7 @@ from stn_ros.transformer.grid import target_grid
 
 def cell_centres(height: int, width: int, like: Tensor) -> Tensor:
     """(2, height, width) normalised (x, y) of the cell centres."""
-    return target_grid(height, width, like).permute(2, 0, 1)
+    return target_grid((height, width), like).permute(2, 0, 1)
 
 
 def face_cells(height: int, width: int, like: Tensor) -> Tensor:

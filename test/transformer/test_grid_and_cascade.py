@@ -20,7 +20,7 @@ THETA = np.array([[0.8, -0.15, 0.05], [0.12, 0.7, -0.04], [0.05, -0.08, 1.0]])
 
 
 def test_target_grid_by_hand():
-    grid = target_grid(2, 4, torch.zeros(1))
+    grid = target_grid((2, 4), torch.zeros(1))
     assert grid[0, :, 0].tolist() == [-0.75, -0.25, 0.25, 0.75]
     assert grid[:, 0, 1].tolist() == [-0.5, 0.5]
 

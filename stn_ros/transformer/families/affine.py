@@ -1,0 +1,27 @@
+"""Affine maps of a picture."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
+
+
+class Affine(MatrixFamily):
+    """Six parameters: what theta adds to the identity, by rows (Jaderberg et al. 2015, eq. 1)."""
+
+    dims: ClassVar[int] = 2
+    count = 6
+
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        theta = parameters.reshape(-1, 2, 3)
+        eye = torch.eye(2, dtype=theta.dtype, device=theta.device)
+        return affine_matrix(theta[..., :2] + eye, theta[..., 2])
+
+    def parameters_of(self, matrix: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        return (matrix - torch.eye(3, dtype=matrix.dtype, device=matrix.device))[:, :2].flatten(1)

@@ -1,0 +1,27 @@
+"""Affine maps of a volume."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
+
+
+class Affine3d(MatrixFamily):
+    """Twelve parameters: what the rows of the 3x4 matrix add to the identity; x, y, z in order."""
+
+    dims: ClassVar[int] = 3
+    count = 12
+
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        theta = parameters.reshape(-1, 3, 4)
+        eye = torch.eye(3, dtype=theta.dtype, device=theta.device)
+        return affine_matrix(theta[..., :3] + eye, theta[..., 3])
+
+    def parameters_of(self, matrix: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        return (matrix - torch.eye(4, dtype=matrix.dtype, device=matrix.device))[:, :3].flatten(1)

@@ -1,0 +1,30 @@
+"""Crops: one scale and a shift."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
+
+
+class Attention(MatrixFamily):
+    """Three parameters: log of the scale, shift (x, y) (Jaderberg et al. 2015, eq. 2).
+
+    The logarithm keeps the scale positive, so a crop never turns over.
+    """
+
+    dims: ClassVar[int] = 2
+    count = 3
+
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        eye = torch.eye(2, dtype=parameters.dtype, device=parameters.device)
+        scale = parameters[:, :1, None].exp()
+        return affine_matrix(scale * eye, parameters[:, 1:])
+
+    def parameters_of(self, matrix: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        return torch.cat([matrix[:, 0, :1].log(), matrix[:, :2, 2]], dim=1)

@@ -1,0 +1,137 @@
+"""What all families of transforms share.
+
+Convention: a transform maps *output* points to *input* points, the direction in which a picture is
+sampled (Jaderberg et al. 2015, eq. 1). Coordinates are normalised, [-1, 1] from edge to edge of the
+picture (`align_corners=False`), ordered x, y(, z), where x runs along the tensor's last axis. Zero
+parameters are the identity. Everything is computed in 32 bits or more, whatever autocast says: in
+half precision a grid is off by pixels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from stn_ros.transformer.grid import target_grid
+
+
+class Family(nn.Module, ABC):
+    """A family of transforms, each named by a vector of parameters.
+
+    Args:
+        limit: bound on each parameter, see `bounded`.
+
+    Attributes:
+        dims: of the space: 1 for sequences, 2 for pictures, 3 for volumes.
+        count: of parameters.
+
+    Raises:
+        ValueError: `limit` is not positive.
+    """
+
+    dims: ClassVar[int]
+    count: int
+
+    def __init__(self, limit: float = 1.0) -> None:
+        super().__init__()
+        if not limit > 0:
+            raise ValueError(f"limit is {limit}: must be positive")
+        self.limit = limit
+
+    def identity(self, n: int = 1) -> Tensor:
+        """Parameters (n, count) of the identity: zeros."""
+        return torch.zeros(n, self.count)
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Any numbers, pressed smoothly into (-limit, limit); nearly unchanged near zero."""
+        return self.limit * torch.tanh(raw / self.limit)
+
+    def grid(self, parameters: Tensor, size: Sequence[int]) -> Tensor:
+        """Sampling grid: where each output pixel looks.
+
+        Args:
+            parameters: (N, count). size: of the output, as the tensor's axes go: (L,), (H, W) or
+                (D, H, W).
+
+        Returns:
+            (N, *size, dims) normalised input coordinates, float32 or float64.
+
+        Raises:
+            ValueError: `parameters` or `size` does not fit the family.
+        """
+        values = self._checked(parameters)
+        if len(size) != self.dims:
+            raise ValueError(
+                f"{type(self).__name__} has {self.dims} dimensions; got the size {tuple(size)}"
+            )
+        with torch.autocast(values.device.type, enabled=False):
+            points = target_grid(size, values).reshape(-1, self.dims)
+            return self._mapped(values, points).reshape(-1, *size, self.dims)
+
+    def map(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """Map output points to input points.
+
+        Args:
+            parameters: (N, count). points: (K, dims), normalised.
+
+        Returns:
+            (N, K, dims).
+        """
+        values = self._checked(parameters)
+        with torch.autocast(values.device.type, enabled=False):
+            return self._mapped(values, points.to(values.dtype))
+
+    @abstractmethod
+    def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """`map`, of checked parameters and points of one type."""
+
+    def _checked(self, parameters: Tensor) -> Tensor:
+        if parameters.ndim != 2 or parameters.shape[1] != self.count:
+            raise ValueError(
+                f"{type(self).__name__} takes parameters of shape (N, {self.count}); "
+                f"got {tuple(parameters.shape)}"
+            )
+        return parameters if parameters.dtype == torch.float64 else parameters.float()
+
+
+class MatrixFamily(Family):
+    """A family whose members are matrices acting on homogeneous points; a group."""
+
+    @abstractmethod
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """Parameters (N, count) -> (N, dims + 1, dims + 1), last entry 1, output -> input."""
+
+    @abstractmethod
+    def parameters_of(self, matrix: Tensor) -> Tensor:
+        """Inverse of `matrix`; of a matrix outside the family, the parameters are of no meaning."""
+
+    def compose(self, first: Tensor, second: Tensor) -> Tensor:
+        """Parameters (N, count) of the transform that applies `second`, then `first`.
+
+        As matrices multiply, `matrix(first) @ matrix(second)`: a cascade in which `second` is found
+        on what `first` has sampled (Lin & Lucey 2017, eq. 5).
+        """
+        product = self.matrix(self._checked(first)) @ self.matrix(self._checked(second))
+        return self.parameters_of(product / product[:, -1:, -1:])
+
+    def inverse(self, parameters: Tensor) -> Tensor:
+        """Parameters (N, count) of the transforms input -> output."""
+        inverse = torch.linalg.inv(self.matrix(self._checked(parameters)))
+        return self.parameters_of(inverse / inverse[:, -1:, -1:])
+
+    def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
+        matrix = self.matrix(parameters)
+        linear, shift = matrix[:, :-1, :-1], matrix[:, None, :-1, -1]
+        return points @ linear.transpose(1, 2) + shift
+
+
+def affine_matrix(linear: Tensor, shift: Tensor) -> Tensor:
+    """(N, d, d) and (N, d) -> homogeneous matrices (N, d + 1, d + 1)."""
+    top = torch.cat([linear, shift[:, :, None]], dim=2)
+    bottom = torch.zeros_like(top[:, :1])
+    bottom[..., -1] = 1.0
+    return torch.cat([top, bottom], dim=1)

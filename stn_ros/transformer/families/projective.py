@@ -1,0 +1,52 @@
+"""Homographies of a picture."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from stn_ros.transformer.families.base import MatrixFamily
+from stn_ros.transformer.grid import apply_homography
+
+_SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+
+
+class Projective(MatrixFamily):
+    """Eight parameters: shifts (x, y) of the corners TL, TR, BR, BL (DeTone et al. 2016, sec. 2).
+
+    With a limit of 1 or less, bounded members keep each corner in its own quarter of the square.
+    The four corners must stay a convex quadrilateral; limits up to 0.5 see to that.
+    """
+
+    dims: ClassVar[int] = 2
+    count = 8
+
+    def matrix(self, parameters: Tensor) -> Tensor:
+        """See `MatrixFamily`; the unit square's homography to the moved one's (Heckbert 1989)."""
+        square = torch.tensor(_SQUARE, dtype=parameters.dtype, device=parameters.device)
+        corners = square + parameters.reshape(-1, 4, 2)
+        product = _basis(corners) @ torch.linalg.inv(_basis(square[None]))
+        return product / product[:, 2:, 2:]
+
+    def parameters_of(self, matrix: Tensor) -> Tensor:
+        """See `MatrixFamily`."""
+        square = torch.tensor(_SQUARE, dtype=matrix.dtype, device=matrix.device)
+        return (apply_homography(matrix, square) - square).flatten(1)
+
+    def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
+        return apply_homography(self.matrix(parameters), points)
+
+
+def _basis(corners: Tensor) -> Tensor:
+    """(N, 4, 2) -> (N, 3, 3) that carry the projective unit basis onto the four corners."""
+    a, b, c, d = corners.unbind(1)
+    weights = torch.stack([_cross(c - b, d - b), -_cross(c - a, d - a), _cross(b - a, d - a)], 1)
+    weights = weights / _cross(b - a, c - a)[:, None]
+    columns = torch.cat([corners[:, :3], torch.ones_like(corners[:, :3, :1])], dim=2)
+    return columns.transpose(1, 2) * weights[:, None]
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]

@@ -1,0 +1,86 @@
+"""Tells when a Spatial Transformer goes wrong in training, in words."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from stn_ros.transformer.module import Aligned, SpatialTransformer, transformers
+
+OUTSIDE = 0.5
+"""Share of the grid points outside the input from which a transformer has left it."""
+TINY, HUGE = 0.02, 25.0
+"""Area of the input that the output shows, as a share of it: below it is a speck, above a speck is
+left of the input."""
+SATURATED = 0.9
+"""Share of the parameters that are at their limit."""
+
+
+class CollapseMonitor:
+    """Looks at the transformers of a network after a forward pass, and speaks once of each trouble.
+
+    What users of Spatial Transformers meet: theta explodes, the output goes black, every picture
+    is shown through the same corner. Call `check` now and then while training, and log what it
+    returns.
+
+    Args:
+        model: any network with transformers in it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._told: set[tuple[str, str]] = set()
+
+    def check(self) -> list[str]:
+        """New troubles since the last call, each with what helps; one that ended may come again."""
+        troubles: dict[tuple[str, str], str] = {}
+        for name, part in transformers(self._model):
+            if part.last is None:
+                continue
+            limit = part.family.limit
+            initial = part.initial if isinstance(part, SpatialTransformer) else None
+            for kind, text in _troubles(part.last, initial, limit):
+                troubles[name, kind] = f"transformer {name or 'of the network'}: {text}"
+        new = [text for key, text in troubles.items() if key not in self._told]
+        self._told = set(troubles)
+        return new
+
+
+def _troubles(last: Aligned, initial: Tensor | None, limit: float) -> list[tuple[str, str]]:
+    with torch.no_grad():
+        grid, parameters = last.grid.float(), last.parameters.float()
+        if not (torch.isfinite(grid).all() and torch.isfinite(parameters).all()):
+            return [("infinite", "its parameters are not finite: lower the learning rate")]
+        found = []
+        outside = (grid.abs() > 1).any(dim=-1).float().mean().item()
+        if outside > OUTSIDE:
+            found.append(
+                (
+                    "outside",
+                    f"{outside:.0%} of what it samples lies outside the input: add "
+                    "in_frame_penalty to the loss, or lower the localizer's learning rate",
+                )
+            )
+        area = _area(grid)
+        if area < TINY:
+            found.append(
+                ("tiny", f"it shows {area:.1%} of the input: lower the localizer's learning rate")
+            )
+        elif area > HUGE:
+            found.append(
+                ("huge", f"the input is a speck in its output (1/{area:.0f}): lower `limit`")
+            )
+        if initial is not None:
+            off = (parameters - initial).abs() > 0.97 * limit
+            if off.float().mean().item() > SATURATED:
+                found.append(
+                    ("saturated", "nearly all its parameters are at their limit: raise `limit`")
+                )
+        return found
+
+
+def _area(grid: Tensor) -> float:
+    """Median extent of the grids, as a share of the input's: product of the sides' lengths."""
+    flat = grid.flatten(2, -2)
+    span = (flat.amax(dim=2) - flat.amin(dim=2)) / 2
+    return float(span.prod(dim=-1).median())

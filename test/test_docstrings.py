@@ -1,0 +1,26 @@
+"""The examples in docstrings run."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+import stn_ros.transformer  # noqa: E402
+
+MODULES = [
+    name
+    for _, name, _ in pkgutil.walk_packages(stn_ros.transformer.__path__, "stn_ros.transformer.")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples():
+    found = [doctest.DocTestFinder().find(importlib.import_module(name)) for name in MODULES]
+    assert sum(bool(test.examples) for tests in found for test in tests) >= 2
