@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-import stn_ros.transformer  # noqa: E402
+import stn_ros.transformer
 
 MODULES = [
     name
