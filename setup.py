@@ -30,7 +30,15 @@ setup(
     ],
     extras_require={
         "test": ["pytest", "hypothesis", "rosbags"],
-        "train": ["torch>=2.4", "onnx", "scikit-image", "scikit-learn", "matplotlib"],
+        "train": [
+            "torch>=2.4",
+            "lightning>=2.5",
+            "tensorboard",
+            "onnx",
+            "scikit-image",
+            "scikit-learn",
+            "matplotlib",
+        ],
         "sim": ["scikit-image", "scikit-learn", "matplotlib"],
         "bags": ["rosbags"],
     },

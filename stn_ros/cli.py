@@ -16,6 +16,7 @@ COMMANDS = {
     "make-bag": ("stn_ros.evaluation.bag_command", "a rosbag of real photos with their truth"),
     "replay": ("stn_ros.nodes.replay", "play such a bag through the running node, in figures"),
     "benchmark": ("stn_ros.evaluation.command", "measure accuracy beside SIFT"),
+    "train": ("stn_ros.training.recipe_command", "train a transformer for one object by a recipe"),
     "train-network": ("stn_ros.training.command", "train the network that serves every object"),
 }
 NEEDS = {

@@ -28,6 +28,7 @@ class Conditions:
 
     Attributes:
         tilt: angle between the face's normal and the line of sight to its centre, degrees.
+        roll: turn of the face about its normal, degrees.
         long_side: length of the face's longer side were it seen square-on, pixels, log-uniform.
         blur: Gaussian sigma, pixels.
         motion_blur: greatest length of a linear motion blur in place of it, pixels.
@@ -43,6 +44,7 @@ class Conditions:
     """
 
     tilt: Range = (0.0, 60.0)
+    roll: Range = (-180.0, 180.0)
     long_side: Range = (45.0, 300.0)
     blur: Range = (0.0, 2.5)
     motion_blur: float = 9.0
@@ -272,7 +274,7 @@ def _placed(
             size,
             (rng.uniform(0.08, 0.92) * width, rng.uniform(0.08, 0.92) * height),
             length,
-            rng.uniform(-math.pi, math.pi),
+            math.radians(rng.uniform(*conditions.roll)),
             math.radians(tilt),
             rng.uniform(-math.pi, math.pi),
             focal,
