@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 import yaml
 from torch import Tensor, nn
@@ -18,9 +16,9 @@ from torch import Tensor, nn
 from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
 from stn_ros.runtime.engine import OnnxEngine
 from stn_ros.training.quantise import quantise
+from stn_ros.transformer.export import check_close, write_graph
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork
 
-OPSET = 18
 TOLERANCE = 2e-3
 """Largest difference allowed between the exported and the original network, cells and logits."""
 
@@ -68,13 +66,13 @@ def export_bundle(
         features, match = fresh / "features.onnx", fresh / "match.onnx"
         pictures = torch.zeros(2, 64, 64, 4, dtype=torch.uint8)
         reference = torch.zeros(2, network.channels, 64 // STRIDE, 64 // STRIDE)
-        _export(
+        write_graph(
             _Features(network),
             {"pictures": (pictures, {0: "n", 1: "size", 2: "size"})},
             ["features"],
             features,
         )
-        _export(
+        write_graph(
             _Match(network),
             {
                 "reference": (reference, {0: "n", 2: "cells", 3: "cells"}),
@@ -128,30 +126,6 @@ def load_weights(folder: Path) -> LocalizationNetwork:
     return network.eval()
 
 
-def _export(
-    module: nn.Module,
-    inputs: Mapping[str, tuple[Tensor, dict[int, str]]],
-    outputs: list[str],
-    path: Path,
-) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            tuple(tensor for tensor, _ in inputs.values()),
-            str(path),
-            input_names=list(inputs),
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamo=False,
-            dynamic_axes={
-                **{name: axes for name, (_, axes) in inputs.items()},
-                **{name: {0: "n"} for name in outputs},
-            },
-        )
-    onnx.checker.check_model(str(path))
-
-
 def _check(network: LocalizationNetwork, bundle: NetworkBundle) -> None:
     """Compare the graphs with the network, at a batch and sizes they were not traced at."""
     rng = np.random.default_rng(0)
@@ -166,8 +140,4 @@ def _check(network: LocalizationNetwork, bundle: NetworkBundle) -> None:
         with torch.no_grad():
             theirs = network(torch.from_numpy(reference), torch.from_numpy(patches))
         for part, mine, wanted in zip(ours._fields, ours, theirs, strict=True):
-            worst = float(np.abs(mine - wanted.numpy()).max())
-            if worst > TOLERANCE:
-                raise RuntimeError(
-                    f"stage {name}: exported {part} is off by {worst:.2g}, more than {TOLERANCE:g}"
-                )
+            check_close(f"stage {name}, {part}", mine, wanted, TOLERANCE)

@@ -130,7 +130,7 @@ class SpatialTransformer(nn.Module):
                 f"the localizer gave the shape {tuple(found.shape)}: must be "
                 f"(N, {self.head.in_features})"
             )
-        raw = self.head(found).reshape(len(found), *self.initial.shape)
+        raw = self.head(found).reshape(-1, *self.initial.shape)
         return self.initial + self.family.bounded(raw)
 
     def transform(self, pictures: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,7 +194,7 @@ class CompositionalTransformer(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, C, *S) -> (N, C, *size), through the transform after the last step."""
         size = self.size or tuple(pictures.shape[2:])
-        parameters = self.family.identity(len(pictures)).to(pictures.device)
+        parameters = self.family.identity(pictures.shape[0]).to(pictures.device)
         grid = self.family.grid(parameters, size)
         output = self.sampler(pictures, grid)
         done, grids = [], []

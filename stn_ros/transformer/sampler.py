@@ -126,12 +126,15 @@ def sample_antialiased(
         )
     level = _span(grid.detach(), pictures.shape[2:]).log2().clamp(0.0, float(levels))
     total = torch.zeros((), dtype=pictures.dtype, device=pictures.device)
+    # Levels that nobody reads are left out where asking costs nothing and nothing is recorded.
+    any_level = pictures.is_cuda or torch.jit.is_tracing() or torch.compiler.is_compiling()
     finer = pictures
     for number in range(levels + 1):
         share = (1.0 - (level - number).abs()).clamp_min(0.0).unsqueeze(1).to(pictures.dtype)
-        total = total + share * sample(finer, grid, "bilinear", padding)
+        if any_level or share.any():
+            total = total + share * sample(finer, grid, "bilinear", padding)
         if number < levels:
-            half = [max(1, -(-n // 2)) for n in finer.shape[2:]]
+            half = [max(1, -(-int(n) // 2)) for n in finer.shape[2:]]
             finer = functional.adaptive_avg_pool2d(finer, half)
     return total
 
@@ -172,18 +175,26 @@ def sample_linearized(
         here = grid if grid.dtype == torch.float64 else grid.float()
         n, *size = here.shape[:-1]
         pixel = here.new_tensor([2 * spread / side for side in reversed(pictures.shape[2:])])
-        offsets = pixel * torch.randn(
-            (n, neighbours, *size, dims), generator=generator, dtype=here.dtype, device=here.device
-        )
+        offsets = [
+            scale
+            * torch.randn(
+                (n, neighbours, *size), generator=generator, dtype=here.dtype, device=here.device
+            )
+            for scale in pixel
+        ]
         # All neighbours in one tall grid: one reading.
-        tall = (here.unsqueeze(1) + offsets).reshape(n, -1, *size[1:], dims)
+        moved = [
+            place.unsqueeze(1) + off for place, off in zip(here.unbind(-1), offsets, strict=True)
+        ]
+        tall = torch.stack(moved).reshape(dims, n, -1, *size[1:]).movedim(0, -1)
         around = sample(pictures, tall, "bilinear", padding)
         around = around.reshape(n, -1, neighbours, *size)
         rise = (around - value.unsqueeze(2)).to(here.dtype)
-        square = torch.einsum("nk...i,nk...j->n...ij", offsets, offsets)
-        square = square + 1e-6 * torch.diag(pixel.square())
-        slope = torch.einsum("nk...i,nck...->nc...i", offsets, rise)
-        slope = torch.linalg.solve(square.unsqueeze(1), slope.unsqueeze(-1)).squeeze(-1)
+        right = [(off.unsqueeze(1) * rise).sum(dim=2) for off in offsets]
+        square = [[(a * b).sum(dim=1, keepdim=True) for b in offsets] for a in offsets]
+        for axis, scale in enumerate(pixel):
+            square[axis][axis] = square[axis][axis] + 1e-6 * scale.square()
+        slope = torch.stack(_solved(square, right), dim=-1)
     away = (grid - grid.detach()).unsqueeze(1)  # zeros that carry the gradient
     return value + (slope * away).sum(dim=-1).to(value.dtype)
 
@@ -244,8 +255,36 @@ def _keys(distance: Tensor) -> Tensor:
     return torch.where(t <= 1, near, far * (t < 2))
 
 
+def _solved(square: list[list[Tensor]], right: list[Tensor]) -> list[Tensor]:
+    """Solve A x = b, elementwise: A positive definite, so that elimination needs no pivots.
+
+    For as many tiny systems as a picture has pixels, far faster than `torch.linalg.solve`.
+    """
+    if len(right) == 1:
+        return [right[0] / square[0][0]]
+    (corner, *row), *below = square
+    shares = [line[0] / corner for line in below]
+    rest = [
+        [a - share * b for a, b in zip(line[1:], row, strict=True)]
+        for line, share in zip(below, shares, strict=True)
+    ]
+    others = _solved(
+        rest, [b - share * right[0] for b, share in zip(right[1:], shares, strict=True)]
+    )
+    known = sum(a * x for a, x in zip(row, others, strict=True))
+    return [(right[0] - known) / corner, *others]
+
+
 def _span(grid: Tensor, size: torch.Size) -> Tensor:
     """(N, h, w): input pixels that each output pixel spans along its more stretched axis."""
     pixels = grid * grid.new_tensor([size[1] / 2, size[0] / 2])
-    down, across = torch.gradient(pixels, dim=(1, 2))
-    return torch.maximum(down.norm(dim=-1), across.norm(dim=-1)).clamp_min(1e-6)
+    down, across = (_slope(pixels, axis).norm(dim=-1) for axis in (1, 2))
+    return torch.maximum(down, across).clamp_min(1e-6)
+
+
+def _slope(values: Tensor, axis: int) -> Tensor:
+    """Central differences, one-sided at the ends: `torch.gradient`, which ONNX does not know."""
+    n = values.shape[axis]
+    step = values.narrow(axis, 1, n - 1) - values.narrow(axis, 0, n - 1)
+    inner = (step.narrow(axis, 0, n - 2) + step.narrow(axis, 1, n - 2)) / 2
+    return torch.cat([step.narrow(axis, 0, 1), inner, step.narrow(axis, n - 2, 1)], dim=axis)

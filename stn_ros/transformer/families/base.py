@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from stn_ros.transformer.grid import target_grid
+from stn_ros.transformer.grid import apply_matrix, target_grid
 
 
 class Family(nn.Module, ABC):
@@ -69,8 +69,7 @@ class Family(nn.Module, ABC):
                 f"{type(self).__name__} has {self.dims} dimensions; got the size {tuple(size)}"
             )
         with torch.autocast(values.device.type, enabled=False):
-            points = target_grid(size, values).reshape(-1, self.dims)
-            return self._mapped(values, points).reshape(-1, *size, self.dims)
+            return self._on_grid(values, tuple(size)).reshape(-1, *size, self.dims)
 
     def map(self, parameters: Tensor, points: Tensor) -> Tensor:
         """Map output points to input points.
@@ -88,6 +87,10 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
         """`map`, of checked parameters and points of one type."""
+
+    def _on_grid(self, parameters: Tensor, size: tuple[int, ...]) -> Tensor:
+        """`_mapped`, of the pixel centres; for families that keep something for each size."""
+        return self._mapped(parameters, target_grid(size, parameters).reshape(-1, self.dims))
 
     def _checked(self, parameters: Tensor) -> Tensor:
         if parameters.ndim != 2 or parameters.shape[1] != self.count:
@@ -124,14 +127,11 @@ class MatrixFamily(Family):
         return self.parameters_of(inverse / inverse[:, -1:, -1:])
 
     def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
-        matrix = self.matrix(parameters)
-        linear, shift = matrix[:, :-1, :-1], matrix[:, None, :-1, -1]
-        return points @ linear.transpose(1, 2) + shift
+        return apply_matrix(self.matrix(parameters)[:, :-1], points)
 
 
 def affine_matrix(linear: Tensor, shift: Tensor) -> Tensor:
     """(N, d, d) and (N, d) -> homogeneous matrices (N, d + 1, d + 1)."""
     top = torch.cat([linear, shift[:, :, None]], dim=2)
-    bottom = torch.zeros_like(top[:, :1])
-    bottom[..., -1] = 1.0
-    return torch.cat([top, bottom], dim=1)
+    bottom = torch.eye(top.shape[2], dtype=top.dtype, device=top.device)[-1:]
+    return torch.cat([top, bottom.expand(top.shape[0], 1, -1)], dim=1)

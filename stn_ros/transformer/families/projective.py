@@ -11,6 +11,8 @@ from stn_ros.transformer.families.base import MatrixFamily
 from stn_ros.transformer.grid import apply_homography
 
 _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+_FROM_SQUARE = ((-0.5, 0.0, 0.5), (-0.5, 0.5, 0.0), (0.0, 0.5, 0.5))
+"""Inverse of `_basis` of the square; written out, since ONNX has no inverse."""
 
 
 class Projective(MatrixFamily):
@@ -27,7 +29,8 @@ class Projective(MatrixFamily):
         """See `MatrixFamily`; the unit square's homography to the moved one's (Heckbert 1989)."""
         square = torch.tensor(_SQUARE, dtype=parameters.dtype, device=parameters.device)
         corners = square + parameters.reshape(-1, 4, 2)
-        product = _basis(corners) @ torch.linalg.inv(_basis(square[None]))
+        from_square = torch.tensor(_FROM_SQUARE, dtype=square.dtype, device=square.device)
+        product = _basis(corners) @ from_square
         return product / product[:, 2:, 2:]
 
     def parameters_of(self, matrix: Tensor) -> Tensor:

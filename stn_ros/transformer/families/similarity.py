@@ -30,5 +30,5 @@ class Similarity(MatrixFamily):
     def parameters_of(self, matrix: Tensor) -> Tensor:
         """See `MatrixFamily`."""
         cosine, sine = matrix[:, 0, 0], matrix[:, 1, 0]
-        turn, scale = torch.atan2(sine, cosine), torch.hypot(cosine, sine)
+        turn, scale = torch.atan2(sine, cosine), torch.linalg.vector_norm(matrix[:, :2, 0], dim=1)
         return torch.cat([turn[:, None], scale[:, None].log(), matrix[:, :2, 2]], dim=1)

@@ -19,7 +19,7 @@ class Translation(MatrixFamily):
     def matrix(self, parameters: Tensor) -> Tensor:
         """See `MatrixFamily`."""
         eye = torch.eye(2, dtype=parameters.dtype, device=parameters.device)
-        return affine_matrix(eye.expand(len(parameters), 2, 2), parameters)
+        return affine_matrix(eye.expand(parameters.shape[0], 2, 2), parameters)
 
     def parameters_of(self, matrix: Tensor) -> Tensor:
         """See `MatrixFamily`."""

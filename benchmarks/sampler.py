@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""How long our grids and samplers take, beside PyTorch's and kornia's for the same thing.
+
+Contestants take turns in one run; medians and ratios are printed, forward alone and forward with
+backward to the parameters and the pictures. Needs the train extra (PyTorch); kornia's columns are
+left out where it is missing: `pip install kornia`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from stn_ros.transformer.families import Affine, Family, Projective, ThinPlateSpline
+from stn_ros.transformer.sampler import sample, sample_antialiased, sample_linearized
+
+SHAPES = ((256, 1, 28, 28), (32, 3, 128, 128), (1, 3, 480, 640))
+FAMILIES = (Affine(), Projective(), ThinPlateSpline())
+SAMPLERS = {
+    "bilinear": sample,
+    "bicubic": partial(sample, mode="bicubic"),
+    "antialiased": sample_antialiased,
+    "linearized": sample_linearized,
+}
+Warp = Callable[[Tensor, Tensor], Tensor]
+"""(pictures, parameters) -> output of the pictures' size."""
+
+
+def ours(family: Family, sampler: str) -> Warp:
+    """What this repository does."""
+    read = SAMPLERS[sampler]
+    return lambda pictures, parameters: read(pictures, family.grid(parameters, pictures.shape[2:]))
+
+
+def in_torch(family: Family, sampler: str) -> Warp | None:
+    """PyTorch's own, where it has it."""
+    if not isinstance(family, Affine) or sampler not in ("bilinear", "bicubic"):
+        return None
+    eye = torch.eye(2, 3)
+
+    def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
+        theta = parameters.reshape(-1, 2, 3) + eye
+        grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
+        return functional.grid_sample(pictures, grid, mode=sampler, align_corners=False)
+
+    return warp
+
+
+def in_kornia(family: Family, sampler: str) -> Warp | None:
+    """Kornia's, where it is installed and has it.
+
+    Its warps take matrices of pixels, input -> output: to find them from our parameters counts as
+    its work. Its splines have their centres at the moved points: they differ between the points.
+    """
+    if find_spec("kornia") is None or sampler not in ("bilinear", "bicubic"):
+        return None
+    from kornia.geometry import transform
+
+    options = {"mode": sampler, "align_corners": False}
+    if isinstance(family, ThinPlateSpline):
+        if sampler == "bicubic":
+            return None
+        control = family.control.float()[None]
+
+        def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
+            n = len(parameters)
+            here = control.expand(n, -1, -1)
+            there = here + parameters.reshape(n, -1, 2)
+            weights = transform.get_tps_transform(here, there)
+            return transform.warp_image_tps(pictures, there, *weights, align_corners=False)
+
+        return warp
+
+    def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
+        # Its matrices map input to output pixels, an integer being a centre.
+        h, w = pictures.shape[2:]
+        pixels = torch.tensor([[w / 2, 0, (w - 1) / 2], [0, h / 2, (h - 1) / 2], [0, 0, 1]])
+        matrix = pixels @ torch.linalg.inv(family.matrix(parameters)) @ torch.linalg.inv(pixels)
+        if isinstance(family, Affine):
+            return transform.warp_affine(pictures, matrix[:, :2], (h, w), **options)
+        return transform.warp_perspective(pictures, matrix, (h, w), **options)
+
+    return warp
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    cases = [(s, f, r) for s in SHAPES for f in FAMILIES for r in SAMPLERS]
+    rows = []
+    for shape, family, sampler in tqdm(cases, unit="case", leave=False):
+        makers = {"ours": ours, "torch": in_torch, "kornia": in_kornia}
+        warps = {name: make(family, sampler) for name, make in makers.items()}
+        warps = {name: warp for name, warp in warps.items() if warp is not None}
+        times = timed(warps, shape, family, options.rounds)
+        cells = [
+            "" if name not in warps else f"{1e3 * t[name]:.1f} ({t[name] / t['ours']:.2f})"
+            for t in times
+            for name in makers
+        ]
+        n, _, h, w = shape
+        title = f"{h} x {w}, batch {n} | {type(family).__name__} | {sampler}"
+        rows.append(f"| {title} | " + " | ".join(cells) + " |")
+    print(f"median ms of {options.rounds} rounds, one thread, in brackets the share of ours")
+    print("| | | | forward | torch | kornia | + backward | torch | kornia |\n" + "|---" * 9 + "|")
+    print("\n".join(rows))
+
+
+def timed(
+    warps: dict[str, Warp], shape: tuple[int, ...], family: Family, rounds: int
+) -> list[dict[str, float]]:
+    """Median seconds of each, forward and with backward; without the first two rounds."""
+    pictures = torch.rand(shape)
+    parameters = family.bounded(0.1 * torch.randn(shape[0], family.count))
+    wanted = torch.rand(shape)
+    taken: list[dict[str, list[float]]] = [{name: [] for name in warps} for _ in range(2)]
+    for _ in range(rounds + 2):
+        for name, warp in warps.items():
+            with torch.no_grad():
+                start = time.perf_counter()
+                warp(pictures, parameters)
+                taken[0][name].append(time.perf_counter() - start)
+            inputs = pictures.clone().requires_grad_(), parameters.clone().requires_grad_()
+            start = time.perf_counter()
+            warp(*inputs).backward(wanted)
+            taken[1][name].append(time.perf_counter() - start)
+    return [{name: float(np.median(t[2:])) for name, t in part.items()} for part in taken]
+
+
+if __name__ == "__main__":
+    main()
