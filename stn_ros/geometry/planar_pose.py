@@ -26,6 +26,10 @@ Array = NDArray[np.float64]
 _LEAST_DEVIATION = 0.01
 # Two poses nearer than this, radians, are one.
 _SAME_ANGLE = 1e-3
+# The fit ends with a step that gains less than this share of the chi-square. A pose far beyond all
+# doubt need not be exact, and would creep on for long.
+_SETTLED, _SETTLED_BEYOND = 1e-6, 1e-2
+_BEYOND = 1000.0
 # A second pose up to three standard deviations behind the first may be the true one.
 _AMBIGUOUS_BELOW = 9.0
 
@@ -200,7 +204,8 @@ def _least_squares(
         if gain >= 0:
             (R, t), error, jacobian = tried, next_error, next_jacobian
             damping = max(damping / 10, 1e-12)
-            if gain <= 1e-6 * (1 + error @ error):
+            left = error @ error
+            if gain <= (_SETTLED if left < _BEYOND else _SETTLED_BEYOND) * (1 + left):
                 break
         else:
             damping *= 10

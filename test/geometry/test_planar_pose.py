@@ -139,9 +139,13 @@ def test_result_has_the_least_squared_error():
 
     for _ in range(20):
         corners = project(*random_pose(rng, 10, 60)) + rng.normal(0, 0.5, (4, 2))
-        for solution in planar_pose(corners, SIZE, K, np.linalg.inv(weights)):
+        solutions = planar_pose(corners, SIZE, K, np.linalg.inv(weights))
+        assert solutions[0].chi_square < 1000
+        for solution in solutions:
             least = cost(solution.R, solution.t, np.zeros(6))
             assert solution.chi_square == pytest.approx(least, rel=0.02)
+            if solution.chi_square > 1000:  # a rival beyond all doubt need not be exact
+                continue
             for direction in np.vstack([np.eye(6), -np.eye(6)]):
                 assert cost(solution.R, solution.t, 2e-3 * direction) > least
 
