@@ -140,16 +140,21 @@ def _basis(points: ArrayLike, name: str) -> Array:
     if not np.isfinite(corners).all():
         raise ValueError(f"{name} points must be finite; got {corners.tolist()}")
     # Twice the signed area of the triangle without each of the four points (Cramer's rule).
-    a, b, c, d = corners
-    without = np.array(
-        [_cross(c - b, d - b), _cross(c - a, d - a), _cross(b - a, d - a), _cross(b - a, c - a)]
-    )
-    spread = float((np.ptp(corners, axis=0) ** 2).sum())
-    if np.abs(without).min() <= _COLLINEAR * spread:
+    a, b, c, d = corners.tolist()
+    without = [_area(b, c, d), _area(a, c, d), _area(a, b, d), _area(a, b, c)]
+    x, y = zip(a, b, c, d, strict=True)
+    width, height = max(x) - min(x), max(y) - min(y)
+    if min(map(abs, without)) <= _COLLINEAR * (width * width + height * height):
         raise ValueError(f"three of the {name} points lie on a line: {corners.tolist()}")
-    weights = np.array([without[0], -without[1], without[2]]) / without[3]
-    return np.vstack([corners[:3].T, np.ones(3)]) * weights
+    u, v, w = without[0] / without[3], -without[1] / without[3], without[2] / without[3]
+    return np.array(
+        [
+            [u * a[0], v * b[0], w * c[0]],
+            [u * a[1], v * b[1], w * c[1]],
+            [u, v, w],
+        ]
+    )
 
 
-def _cross(first: Array, second: Array) -> float:
-    return float(first[0] * second[1] - first[1] * second[0])
+def _area(a: list[float], b: list[float], c: list[float]) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -121,7 +121,12 @@ def test_ippe_alone_agrees_with_opencv():
         _, turns, shifts, _ = cv2.solvePnPGeneric(
             object_corners(SIZE), corners, K, None, flags=cv2.SOLVEPNP_IPPE
         )
-        ours = _ippe(object_corners(SIZE), corners, K)
+        points = object_corners(SIZE)[:, :2]
+        seen = hg.apply(np.linalg.inv(K), corners)
+        ours = [
+            (np.column_stack([axes[:3], axes[3:6], np.cross(axes[:3], axes[3:6])]), axes[6:])
+            for axes in _ippe(hg.from_corners(points, seen), points, seen)
+        ]
         for turn, shift in zip(turns, shifts, strict=True):
             nearest = min(ours, key=lambda o: turn_between(o[0], cv2.Rodrigues(turn)[0]))
             assert turn_between(nearest[0], cv2.Rodrigues(turn)[0]) < 0.01
@@ -268,6 +273,7 @@ CORNERS = project(*pose(30, 0, 0, (0, 0, 0.6)))
         ({"size_m": (0.1, 0)}, "size must be a positive width and height"),
         ({"size_m": (np.nan, 0.1)}, "size must be a positive width and height"),
         ({"K": np.eye(2)}, "K must be a finite 3x3"),
+        ({"K": np.ones((3, 3))}, "K must have the last row 0, 0, 1"),
         ({"corner_covariance": np.eye(4)}, "corner covariance must be a finite 8x8"),
         ({"corner_covariance": -np.eye(8)}, "corner covariance must not be negative"),
     ],
