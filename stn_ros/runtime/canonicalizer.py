@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +45,15 @@ LOOSE = 0.003
 step is taken."""
 FOLLOWED = 2
 """Photometric steps, at most, of an object that is followed."""
+FOLLOWED_SIDE = 10
+"""Photometric tiles along the longer side of an object that is followed, at most."""
+CHECKED = 3
+"""Frames in which the network looks once at an object that is followed; the pixels alone follow it
+through the others, and call for the network when they lose hold."""
+HELD = 3
+"""Photometric steps, at most, of an object that the pixels alone follow."""
+_ASTRAY = 0.02  # deviation of the corners from where they were expected, share of the face's length
+_FADED = 0.05  # loss of likeness since the last frame from which the network must look
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class Alignment:
         tracked: found by following the last frame. region: the region it was found in, if any.
         evidence: the numbers the confidence was judged from, see `confidence.features`.
         instance: which of the object's instances, from 1; a `Tracker` tells them apart.
+        blur: of the frame against the reference, see `photometric.Refined`.
+        age: frames since the network looked at it.
     """
 
     object_name: str
@@ -93,6 +103,8 @@ class Alignment:
     region: Region | None
     evidence: Mapping[str, float] = field(default_factory=dict)
     instance: int = 1
+    blur: float = 0.0
+    age: int = 0
 
 
 @dataclass(frozen=True)
@@ -277,13 +289,15 @@ class Canonicalizer:
         return left, top, right - left, bottom - top
 
     def _follow(self, sampler: FrameSampler, previous: Sequence[Alignment]) -> list[Alignment]:
+        held = self._hold(sampler, previous)
         start = [
             _Hypothesis(i, self._index[known.object_name], known.homography)
             for i, known in enumerate(previous)
+            if i not in held
         ]
         # A coarse step is enough where there is print that the pixels can hold on to.
         found = self._step("refine", sampler, start)
-        answers = {
+        answers = held | {
             h.item: self._answer(sampler, h, tracked=True, region=None)
             for h in found
             if h.moved <= SETTLED
@@ -297,6 +311,36 @@ class Canonicalizer:
         for hypothesis in self._step("polish", sampler, again):
             answers[hypothesis.item] = self._answer(sampler, hypothesis, True, None)
         return [answers[item] for item in sorted(answers)]
+
+    def _hold(self, sampler: FrameSampler, previous: Sequence[Alignment]) -> dict[int, Alignment]:
+        """By place in `previous`, those that the pixels alone can follow.
+
+        The network looks at no more of them in a frame than it must to look at each in time.
+        """
+        if self.settings.photometric_steps == 0:
+            return {}
+        by_age = sorted(range(len(previous)), key=lambda i: -previous[i].age)
+        due = [i for i in by_age if previous[i].age >= CHECKED - 1]
+        due = due[: -(-len(previous) // CHECKED)]
+        held = {i: self._held(sampler, previous[i]) for i in by_age if i not in due}
+        return {i: answer for i, answer in held.items() if answer is not None}
+
+    def _held(self, sampler: FrameSampler, known: Alignment) -> Alignment | None:
+        """`known` followed by its pixels; None where they do not hold it as they did."""
+        index = self._index[known.object_name]
+        size = self.objects[index].size
+        corners = to_corners(known.homography, size)
+        deviation = _ASTRAY * _longest_side(corners)
+        refined = self._refiners[index].refine(
+            sampler, known.homography, deviation**2 * np.eye(8), HELD, known.blur, FOLLOWED_SIDE
+        )
+        if not refined.settled or refined.likeness < known.evidence["pixels"] - _FADED:
+            return None
+        evidence = {**known.evidence, "pixels": refined.likeness}
+        answer = self._alignment(sampler, index, refined, evidence, tracked=True, region=None)
+        if not answer.accepted or _loose(answer):
+            return None
+        return replace(answer, age=known.age + 1)
 
     def _search(
         self,
@@ -367,7 +411,7 @@ class Canonicalizer:
             if not is_visible_face(homography, size):
                 continue
             corners = to_corners(homography, size)
-            side = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
+            side = _longest_side(corners)
             if side < MIN_SIDE:
                 continue
             shift = corners - to_corners(hypothesis.homography, size)
@@ -398,40 +442,62 @@ class Canonicalizer:
     ) -> Alignment:
         assert hypothesis.covariance is not None
         assert hypothesis.evidence is not None
-        model = self.objects[hypothesis.object]
         network = self._networks[hypothesis.object]
-        reference = self._reference_patches[hypothesis.object]["refine"]
-        patch = network.bundle.patches["refine"]
-        covariance = network.bundle.corner_scale * hypothesis.covariance
         steps = self.settings.photometric_steps
-        homography, covariance, alike = self._refiners[hypothesis.object].refine(
-            sampler, hypothesis.homography, covariance, min(steps, FOLLOWED) if tracked else steps
+        refined = self._refiners[hypothesis.object].refine(
+            sampler,
+            hypothesis.homography,
+            network.bundle.corner_scale * hypothesis.covariance,
+            min(steps, FOLLOWED) if tracked else steps,
+            finest=FOLLOWED_SIDE if tracked else photometric.SIDES[-1],
         )
-        seen = sampler.sample(homography @ patch_to_canonical(patch, model.size), (patch, patch))
-        evidence = features(hypothesis.evidence, alike, seen, reference)
-        sure = confidence(evidence, network.bundle.judge)
+        patch = network.bundle.patches["refine"]
+        to_canonical = patch_to_canonical(patch, self.objects[hypothesis.object].size)
+        evidence = features(
+            hypothesis.evidence,
+            refined.likeness,
+            sampler.sample(refined.homography @ to_canonical, (patch, patch)),
+            self._reference_patches[hypothesis.object]["refine"],
+        )
+        return self._alignment(sampler, hypothesis.object, refined, evidence, tracked, region)
+
+    def _alignment(
+        self,
+        sampler: FrameSampler,
+        index: int,
+        refined: photometric.Refined,
+        evidence: Mapping[str, float],
+        tracked: bool,
+        region: Region | None,
+    ) -> Alignment:
+        model = self.objects[index]
+        sure = confidence(evidence, self._networks[index].bundle.judge)
         accepted = sure >= self.settings.threshold
-        view = sampler.sample(homography, model.size)
         return Alignment(
             object_name=model.name,
-            homography=homography,
+            homography=refined.homography,
             confidence=sure,
             accepted=accepted,
             reason=""
             if accepted
             else (f"{model.name}: confidence {sure:.2f} is below {self.settings.threshold:.2f}"),
-            corners=to_corners(homography, model.size),
-            corner_covariance=covariance,
-            view=cv2.cvtColor(view, cv2.COLOR_BGRA2BGR),
+            corners=to_corners(refined.homography, model.size),
+            corner_covariance=refined.corner_covariance,
+            view=sampler.sample_bgr(refined.homography, model.size),
             tracked=tracked,
             region=region,
             evidence=evidence,
+            blur=refined.blur,
         )
 
 
+def _longest_side(corners: Array) -> float:
+    return float(np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max())
+
+
 def _loose(answer: Alignment) -> bool:
-    sides = np.linalg.norm(answer.corners - np.roll(answer.corners, 1, axis=0), axis=1)
-    return bool(np.trace(answer.corner_covariance) / 8 > (LOOSE * sides.max()) ** 2)
+    deviation = LOOSE * _longest_side(answer.corners)
+    return bool(np.trace(answer.corner_covariance) / 8 > deviation**2)
 
 
 def _log_sigmoid(x: float) -> float:

@@ -52,11 +52,29 @@ class Refined(NamedTuple):
         homography: 3x3, canonical pixels -> ideal camera pixels.
         corner_covariance: (8, 8) of x, y of the face's corners TL TR BR BL, camera pixels squared.
         likeness: median correlation of the seen tiles with the reference's, -1..1.
+        blur: of the reference that the frame is most like, sigma in patch pixels.
+        settled: the last step hardly moved it, and nothing spoke against the way.
     """
 
     homography: Array
     corner_covariance: Array
     likeness: float
+    blur: float
+    settled: bool
+
+
+class _Raster(NamedTuple):
+    """Tiles on the face.
+
+    Attributes:
+        size: (width, height) of the patch that holds them and its edge, pixels.
+        to_normalised: 3x3, patch pixels -> normalised coordinates.
+        places: see `_tile_shifts`.
+    """
+
+    size: tuple[int, int]
+    to_normalised: Array
+    places: Array
 
 
 class _Appearance(NamedTuple):
@@ -92,6 +110,9 @@ class PhotometricRefiner:
     def __init__(self, reference: NDArray[np.uint8]) -> None:
         self._sampler = FrameSampler(reference)
         self._size = reference.shape[1], reference.shape[0]
+        self._to_canonical = normalised_to_pixel(self._size)
+        self._from_canonical = np.linalg.inv(self._to_canonical)
+        self._rasters: dict[int, _Raster] = {}
         self._known: dict[tuple[int, float], _Appearance] = {}
 
     def refine(
@@ -100,41 +121,49 @@ class PhotometricRefiner:
         homography: Array,
         corner_covariance: Array,
         steps: int = STEPS,
+        blur: float | None = None,
+        finest: int = SIDES[-1],
     ) -> Refined:
         """Move `homography` until the frame's pixels agree with the reference.
 
         Args:
             sampler: of the frame. homography: 3x3, canonical -> ideal camera pixels, right to a
                 few pixels. corner_covariance: (8, 8), how sure it is, camera pixels squared.
-            steps: at most; 0 only compares.
+            steps: at most; 0 only compares. blur: if it is known, see `Refined`.
+            finest: tiles along the longer side, at most. Coarse ones take less time and catch
+                farther; fine ones tell more where there is little print.
 
         Returns:
             What was given, if the way contradicts it or the likeness does not grow.
         """
-        to_canonical = normalised_to_pixel(self._size)
-        side = self._side(homography)
-        places = _tile_shifts(*self._raster(side))
-        to_camera = homography @ to_canonical
+        side = self._side(homography, finest)
+        raster = self._raster(side)
+        to_camera = homography @ self._to_canonical
         spread = _corner_jacobian(to_camera)
         prior = _information(spread, corner_covariance)
         motion, moved, information = np.eye(3), np.zeros(8), prior
-        seen = _appearance(*self._read(sampler, to_camera, side))
-        first, blur = max((_score(self._reference(side, b), seen), b) for b in _BLURS)
+        seen = self._seen(sampler, to_camera, raster)
+        blurs = _BLURS if blur is None else (blur,)
+        first, blur = max((_score(self._reference(side, b), seen), b) for b in blurs)
         reference = self._reference(side, blur)
-        unmoved = Refined(homography, corner_covariance, _median_likeness(reference, seen))
+        unmoved = Refined(
+            homography, corner_covariance, _median_likeness(reference, seen), blur, settled=False
+        )
+        settled = False
         for step in range(steps):
             if step:
-                seen = _appearance(*self._read(sampler, to_camera @ motion, side))
+                seen = self._seen(sampler, to_camera @ motion, raster)
             tiles = _normal_equations(reference, seen, _independent(blur))
-            change, information = _solve(tiles, places, prior, moved)
+            change, information = _solve(tiles, raster.places, prior, moved)
             motion = motion @ _departed(change)
             motion = motion / motion[2, 2]
             moved = (motion - np.eye(3)).ravel()[:8]
             if np.linalg.norm((spread @ change).reshape(4, 2), axis=1).mean() < _SETTLED:
+                settled = True
                 break
         else:
-            seen = _appearance(*self._read(sampler, to_camera @ motion, side))
-        refined = to_camera @ motion @ np.linalg.inv(to_canonical)
+            seen = self._seen(sampler, to_camera @ motion, raster)
+        refined = to_camera @ motion @ self._from_canonical
         if (
             _score(reference, seen) < first
             or moved @ prior @ moved > _FARTHEST
@@ -143,32 +172,35 @@ class PhotometricRefiner:
             return unmoved
         covariance = spread @ np.linalg.inv(information) @ spread.T
         likeness = _median_likeness(reference, seen)
-        return Refined(refined / refined[2, 2], covariance, likeness)
+        return Refined(refined / refined[2, 2], covariance, likeness, blur, settled)
 
-    def _side(self, homography: Array) -> int:
-        """Tiles along the longer side that take in every pixel of the frame."""
+    def _side(self, homography: Array, finest: int) -> int:
+        """Tiles along the longer side that take in every pixel of the frame, if they may."""
         corners = to_corners(homography, self._size)
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
-        return next((side for side in SIDES if side * TILE >= _FILLED * longest), SIDES[-1])
+        return next((s for s in SIDES if s * TILE >= _FILLED * longest or s >= finest), SIDES[-1])
 
-    def _raster(self, side: int) -> tuple[int, int]:
-        """Columns and rows of tiles."""
-        width, height = self._size
-        longest = max(width, height)
-        return max(3, round(side * width / longest)), max(3, round(side * height / longest))
+    def _raster(self, side: int) -> _Raster:
+        if side not in self._rasters:
+            width, height = self._size
+            longest = max(width, height)
+            columns, rows = (max(3, round(side * length / longest)) for length in (width, height))
+            size = columns * TILE + 2 * _EDGE, rows * TILE + 2 * _EDGE
+            to_normalised = np.linalg.inv(normalised_to_pixel(size))
+            self._rasters[side] = _Raster(size, to_normalised, _tile_shifts(columns, rows))
+        return self._rasters[side]
 
     def _reference(self, side: int, blur: float) -> _Appearance:
         if (side, blur) not in self._known:
-            grey, alpha = self._read(self._sampler, normalised_to_pixel(self._size), side)
-            self._known[side, blur] = _appearance(grey, alpha, blur)
+            raster = self._raster(side)
+            patch = self._sampler.sample_grey(
+                self._to_canonical @ raster.to_normalised, raster.size
+            )
+            self._known[side, blur] = _appearance(*patch, blur)
         return self._known[side, blur]
 
-    def _read(
-        self, sampler: FrameSampler, start: Array, side: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        columns, rows = self._raster(side)
-        size = columns * TILE + 2 * _EDGE, rows * TILE + 2 * _EDGE
-        return sampler.sample_grey(start @ np.linalg.inv(normalised_to_pixel(size)), size)
+    def _seen(self, sampler: FrameSampler, to_camera: Array, raster: _Raster) -> _Appearance:
+        return _appearance(*sampler.sample_grey(to_camera @ raster.to_normalised, raster.size))
 
 
 def _appearance(
