@@ -1,6 +1,7 @@
-"""A process that runs one node: allocator, executor, signals, exit status."""
+"""A process that runs one node: allocator, collector, executor, signals, exit status."""
 
 import ctypes
+import gc
 import signal
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,17 @@ def tune_allocator() -> None:
         mallopt(_M_TRIM_THRESHOLD, 512 << 20)
 
 
+def spare_collector() -> None:
+    """Let Python's garbage collector pass over what the process has loaded, and look less often.
+
+    Messages hold no cycles. By default they set it off again and again, and each time it walks
+    through every loaded module: a fifth of what the receiving thread does.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 def make_executor(context: rclpy.Context) -> Executor:
     """The executor that costs least. Spin it by `spin_once`: EventsExecutor.spin() can hang."""
     return EventsExecutor(context=context)
@@ -46,6 +58,7 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
         node = make_node()
         executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
+        spare_collector()
         while rclpy.ok():
             executor.spin_once(timeout_sec=1.0)
     except (KeyboardInterrupt, ExternalShutdownException):

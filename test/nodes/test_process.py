@@ -42,3 +42,18 @@ def test_process_names_a_bad_parameter_and_ends():
     assert ended.returncode == 1
     assert "threshold" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_collector_passes_over_what_is_loaded():
+    """A cycle made later is still found; what was there is not walked through again."""
+    code = (
+        "import gc, weakref\n"
+        "from stn_ros.nodes.process import spare_collector\n"
+        "class Node: pass\n"
+        "spare_collector()\n"
+        "assert gc.get_freeze_count() > 10_000, gc.get_freeze_count()\n"
+        "node = Node(); node.self = node; gone = weakref.ref(node)\n"
+        "del node; gc.collect()\n"
+        "assert gone() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -151,3 +151,12 @@ def test_a_face_outside_the_frame_stays_where_it_was(refiner):
     away = np.array([[1.0, 0, 2000], [0, 1, 0], [0, 0, 1]]) @ TRUTH
     found = refiner.refine(FrameSampler(_seen()), away, UNSURE)
     np.testing.assert_allclose(found.homography, away / away[2, 2], atol=1e-6)
+
+
+def test_a_known_blur_is_not_sought_again_and_coarse_tiles_agree_with_fine_ones(refiner):
+    fine = refiner.refine(FrameSampler(_seen()), _off(0.5), UNSURE)
+    assert fine.settled
+    again = refiner.refine(FrameSampler(_seen()), _off(0.5), UNSURE, blur=fine.blur)
+    np.testing.assert_allclose(again.homography, fine.homography)
+    coarse = refiner.refine(FrameSampler(_seen()), _off(0.5), UNSURE, finest=6)
+    assert _error(coarse) < 0.1

@@ -239,13 +239,15 @@ def test_camera_of_another_size_is_refused():
 
 @pytest.mark.parametrize("scale", [0.7, 2.0, 5.0])
 @pytest.mark.parametrize("shift", [40.0, -30.0])
-def test_grey_is_the_colours_grey(scale, shift):
+def test_colours_and_grey_are_those_of_sample(scale, shift):
     """Inside the frame and across its edge, at every ratio."""
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     sampler = FrameSampler(cv2.resize(small, (640, 480), interpolation=cv2.INTER_CUBIC))
     homography = np.array([[scale, 0.1, shift], [-0.05, scale, 60.0], [1e-4, 0, 1]])
     patch = sampler.sample(homography, (60, 40))
+    colours = sampler.sample_bgr(homography, (60, 40))
+    assert np.abs(colours.astype(int) - patch[..., :3]).max() <= 2
     grey, alpha = sampler.sample_grey(homography, (60, 40))
     wanted = cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY)
     assert np.abs(grey.astype(int) - wanted).max() <= 2
