@@ -17,6 +17,7 @@ COMMANDS = {
     "replay": ("stn_ros.nodes.replay", "play such a bag through the running node, in figures"),
     "benchmark": ("stn_ros.evaluation.command", "measure accuracy beside SIFT"),
     "train": ("stn_ros.training.recipe_command", "train a transformer for one object by a recipe"),
+    "explain": ("stn_ros.interpretation.command", "a page on what a transformer did, and why"),
     "train-network": ("stn_ros.training.command", "train the network that serves every object"),
 }
 NEEDS = {

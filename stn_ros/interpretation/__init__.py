@@ -1,0 +1,1 @@
+"""What a Spatial Transformer did and why, as one page with pictures (needs the train extra)."""
