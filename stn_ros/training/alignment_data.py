@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -75,7 +76,7 @@ def render_views(
     for i in tqdm(range(count), desc=f"views, {split}", unit="view", disable=not progress):
         pictures[i], corners[i] = _view(rng, model, textures, conditions)
     labels = corners.copy()
-    labelled = np.ones(count, bool)
+    labelled: NDArray[np.bool_] = np.ones(count, bool)
     if split == "train":
         labelled = rng.random(count) < recipe.labelled
         labels += rng.normal(0, max(recipe.noise, 1e-12), labels.shape)
@@ -94,7 +95,7 @@ def _view(
     model: ObjectModel,
     textures: Textures,
     conditions: Conditions,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """A cut-out and its corners."""
     view = render_view(rng, model.reference, textures.background, conditions)
     left, top, width, height = jittered_box(rng, view.box)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -48,6 +49,7 @@ LIMIT = 0.8
 """Of each parameter in one step, see `families.Family`."""
 FEATURES = 128
 LAST = "last.ckpt"
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 _CHECK_EVERY = 50  # steps between looks at the transformer's health
 
 
@@ -117,7 +119,7 @@ class AlignmentTask(lightning.LightningModule):
         self.log("held-out corner error px", errors.median(), prog_bar=True)
         self.log("held-out p90 px", errors.quantile(0.9))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, its rate falling along a cosine; everything here localizes, so all learn alike."""
         groups = parameter_groups(self, self.recipe.learning_rate, localizer_share=1.0)
         optimizer = torch.optim.Adam(groups)
@@ -152,7 +154,7 @@ def train(
     model: ObjectModel,
     folder: Path,
     devices: int = 1,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     progress: bool = True,
 ) -> dict[str, float]:
     """Train by a recipe, going on from the last checkpoint in `folder` if there is one.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ _LUMA = (16, 12, 13, 16, 22, 36, 50, 60, 71, 80, 88, 95, 100, 102, 99)
 _CHROMA = (17, 18, 23, 36, 76, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99)
 _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 
-_Tuple = TypeVar("_Tuple", bound=tuple)
+_Tuple = TypeVar("_Tuple", bound=tuple[Any, ...])
 
 
 class Dice:
@@ -61,7 +61,7 @@ class Dice:
         return self.integers(0, 2, *shape) * 2.0 - 1
 
 
-def pick(values: _Tuple, index: Tensor | tuple) -> _Tuple:
+def pick(values: _Tuple, index: Tensor | tuple[Tensor, ...]) -> _Tuple:
     """The tensors of a (nested) named tuple at an index of their first axes."""
     return type(values)(*(v[index] if isinstance(v, Tensor) else pick(v, index) for v in values))
 
@@ -140,7 +140,8 @@ def to_box(low: Tensor, span: Tensor) -> Tensor:
 
 def inverse(matrix: Tensor) -> Tensor:
     """(..., 3, 3). Unchecked: that would wait for the device; far-off starts may be singular."""
-    return torch.linalg.inv_ex(matrix).inverse
+    inverted: Tensor = torch.linalg.inv_ex(matrix).inverse
+    return inverted
 
 
 def square(like: Tensor) -> Tensor:
@@ -181,7 +182,7 @@ def from_square(corners: Tensor) -> Tensor:
 def turn_matrix(angle: Tensor) -> Tensor:
     """(...) radians, clockwise with y down -> (..., 2, 2)."""
     cosine, sine = angle.cos(), angle.sin()
-    return torch.stack([cosine, -sine, sine, cosine], dim=-1).unflatten(-1, (2, 2))
+    return torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(*angle.shape, 2, 2)
 
 
 def rotation(axis: Tensor, angle: Tensor) -> Tensor:
@@ -189,7 +190,7 @@ def rotation(axis: Tensor, angle: Tensor) -> Tensor:
     x, y, z = axis.unbind(-1)
     nought = torch.zeros_like(x)
     rows = [nought, -z, y, z, nought, -x, -y, x, nought]
-    skew = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    skew = torch.stack(rows, dim=-1).reshape(*x.shape, 3, 3)
     sine, turned = angle.sin()[..., None, None], 1 - angle.cos()[..., None, None]
     return torch.eye(3, dtype=axis.dtype, device=axis.device) + sine * skew + turned * skew @ skew
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 import multiprocessing
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stn_ros.geometry.patch import MARGIN
@@ -81,9 +82,9 @@ class _Drawn(NamedTuple):
         references: (S, S, 4) uint8 for each patch side S.
     """
 
-    picture: np.ndarray
-    alike: np.ndarray
-    references: dict[int, np.ndarray]
+    picture: NDArray[np.uint8]
+    alike: NDArray[np.bool_]
+    references: dict[int, NDArray[np.uint8]]
 
 
 class _Drawing(NamedTuple):
@@ -91,10 +92,10 @@ class _Drawing(NamedTuple):
 
     faces: tuple[_Drawn, _Drawn]
     siblings: bool
-    surface: np.ndarray
+    surface: NDArray[np.uint8]
 
 
-def _photographed(rng: np.random.Generator, picture: np.ndarray) -> _Drawn:
+def _photographed(rng: np.random.Generator, picture: NDArray[Any]) -> _Drawn:
     scale = CANVAS / max(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -107,15 +108,15 @@ def _draw(rng: np.random.Generator, textures: Textures) -> _Drawing:
     siblings = bool(rng.random() < _SIBLINGS)
     sides = rng.integers(256, CANVAS + 1, 2)
     if siblings:
-        pictures = textures.siblings(rng, int(sides[0]))
+        pictures: Iterable[NDArray[np.uint8]] = textures.siblings(rng, int(sides[0]))
     else:
-        pictures = tuple(textures.face(rng, int(side)) for side in sides)
+        pictures = (textures.face(rng, int(side)) for side in sides)
     first, second = (_photographed(rng, picture) for picture in pictures)
     return _Drawing((first, second), siblings, textures.background(rng, SURFACE))
 
 
 def _keep_drawing(
-    drawings: multiprocessing.Queue, seed: np.random.SeedSequence, split: str
+    drawings: multiprocessing.Queue[_Drawing], seed: np.random.SeedSequence, split: str
 ) -> None:
     cv2.setNumThreads(1)
     rng, textures = np.random.default_rng(seed), Textures(split)
@@ -213,7 +214,7 @@ class _Bank:
             self.put_face(self.given + 2 * pair + place, face, drawing.siblings)
         self.stock.surfaces[surface] = self._atlas(drawing.surface)
 
-    def _atlas(self, picture: np.ndarray) -> Tensor:
+    def _atlas(self, picture: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(self.stock.faces.device)
         return mip_atlas(pixels.permute(2, 0, 1)[None].float())[0].round().byte()
 
@@ -250,7 +251,7 @@ class DeviceSampleMaker:
         device: torch.device | str,
         split: str = "train",
         faces: int = 300,
-        given: Sequence[np.ndarray] = (),
+        given: Sequence[NDArray[np.uint8]] = (),
         artists: int = 0,
     ) -> None:
         device = torch.device(device)
@@ -463,7 +464,7 @@ def _quarter_turns(quarters: Tensor) -> Tensor:
 
 
 def device_batches(
-    seed: int, device: torch.device, faces: Sequence[np.ndarray], artists: int
+    seed: int, device: torch.device, faces: Sequence[NDArray[np.uint8]], artists: int
 ) -> Iterator[tuple[int, list[Tensor]]]:
     """Batches of all stages in turn, with the index of the stage; see `DeviceSampleMaker`."""
     ahead = _AHEAD if device.type == "cuda" else 1

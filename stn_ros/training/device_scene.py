@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -199,7 +199,9 @@ class Piece(NamedTuple):
     level: Tensor
 
 
-def _some(frames: Tensor, which: Tensor, change: Callable[..., Tensor], *fields: tuple) -> Tensor:
+def _some(
+    frames: Tensor, which: Tensor, change: Callable[..., Tensor], *fields: tuple[Any, ...]
+) -> Tensor:
     """Frames changed where `which` (V,) says, by `change` of these alone and their fields."""
     at = which.nonzero().flatten()
     if len(at):
@@ -362,7 +364,7 @@ class Painter:
     def _depth(self, frames: Tensor, views: Views, shapes: Shapes) -> Tensor:
         """(V, h, w), how far pixels lie inside outlines on the face, pixels."""
         points = (_grid(inverse(views.pose), frames) + 1) / 2
-        depth = depth_inside(shapes, points.flatten(1, 2)).unflatten(1, frames.shape[-2:])
+        depth = depth_inside(shapes, points.flatten(1, 2)).reshape(points.shape[:-1])
         return depth * _pixels_a_unit(views.pose)[:, None, None]
 
     def _lit(self, frames: Tensor, views: Views, conditions: Conditions) -> Tensor:

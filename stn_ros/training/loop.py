@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
@@ -62,13 +63,13 @@ class Settings:
     threads: int = 0
     checkpoint_every: float = 60.0
     check_every: float = 300.0
-    faces: tuple[np.ndarray, ...] = ()
+    faces: tuple[NDArray[np.uint8], ...] = ()
 
 
-class _Stream(IterableDataset):
+class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
     """Batches of all stages in turn, each worker with a seed of its own."""
 
-    def __init__(self, seed: int, faces: tuple[np.ndarray, ...]) -> None:
+    def __init__(self, seed: int, faces: tuple[NDArray[np.uint8], ...]) -> None:
         self._seed = seed
         self._faces = faces
 

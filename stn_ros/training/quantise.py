@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -27,16 +28,16 @@ KEPT = ("features_net.0/", "features_net.9/", "offset_logits/", "residual/")
 """Parts of the names of convolutions kept in full precision: the first, and all last ones."""
 
 
-class _Samples(CalibrationDataReader):
+class _Samples(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, features: Path) -> None:
         self._session = InferenceSession(str(features), providers=["CPUExecutionProvider"])
         self._feeds = self._make()
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         """The next input of the graph."""
         return next(self._feeds, None)
 
-    def _make(self) -> Iterator[dict[str, np.ndarray]]:
+    def _make(self) -> Iterator[dict[str, NDArray[Any]]]:
         maker = SampleMaker(SEED, faces=24)
         for stage in STAGES:
             batch = maker.batch(stage, SAMPLES)

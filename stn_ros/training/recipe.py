@@ -90,7 +90,7 @@ def load_recipe(path: str | Path) -> Recipe:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _check(name: str, value: object, kind: object, limits: Mapping[str, float]) -> None:
+def _check(name: str, value: object, kind: type, limits: Mapping[str, float]) -> None:
     choices = get_args(kind)
     if choices:
         if value not in choices:
@@ -100,5 +100,7 @@ def _check(name: str, value: object, kind: object, limits: Mapping[str, float]) 
     if not isinstance(value, wanted) or isinstance(value, bool):
         names = {int: "a whole number", float: "a number", str: "a text"}
         raise ValueError(f"{name} is {value!r}: must be {names[kind]}")
-    if limits and not limits["low"] <= value <= limits["high"]:
+    if not limits or not isinstance(value, int | float):
+        return
+    if not limits["low"] <= value <= limits["high"]:
         raise ValueError(f"{name} is {value!r}: must lie in {limits['low']:g}..{limits['high']:g}")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stn_ros.geometry.homography import face_corners, from_corners, jacobian
 from stn_ros.geometry.patch import (
@@ -71,14 +73,14 @@ class Batch:
         present: (N,) int8, whether the object is there the right way up: `YES`, `NO`, `UNSURE`.
     """
 
-    reference: np.ndarray
-    patch: np.ndarray
-    motion: np.ndarray
-    related: np.ndarray
-    present: np.ndarray
+    reference: NDArray[np.uint8]
+    patch: NDArray[np.uint8]
+    motion: NDArray[np.float32]
+    related: NDArray[np.bool_]
+    present: NDArray[np.int8]
 
 
-_Row = tuple[np.ndarray, np.ndarray, np.ndarray, bool, int]
+_Row = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], bool, int]
 """reference, patch, motion, related, present: see `Batch`."""
 
 
@@ -90,21 +92,21 @@ class Face:
         look_alike_turns: degrees, see `_find_look_alikes`.
     """
 
-    def __init__(self, rng: np.random.Generator, picture: np.ndarray) -> None:
+    def __init__(self, rng: np.random.Generator, picture: NDArray[np.uint8]) -> None:
         self.picture = picture
         height, width = picture.shape[:2]
         self.size = (width, height)
-        photo = picture
+        photo: NDArray[Any] = picture
         if rng.random() < 0.5:
             photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.3, 1.0))
         gain = rng.uniform(0.7, 1.25) * (1 + 0.08 * rng.uniform(-1, 1, 3))
         photo = np.clip(255 * (photo / 255.0) ** rng.uniform(0.75, 1.3) * gain, 0, 255)
         self._photo = FrameSampler(np.ascontiguousarray(photo.astype(np.uint8)))
-        self._patches: dict[int, np.ndarray] = {}
+        self._patches: dict[int, NDArray[np.uint8]] = {}
         self.sibling: Face | None = None
         self.look_alike_turns = self._find_look_alikes()
 
-    def reference(self, patch: int) -> np.ndarray:
+    def reference(self, patch: int) -> NDArray[np.uint8]:
         """(patch, patch, 4) uint8, BGR and validity."""
         if patch not in self._patches:
             self._patches[patch] = self._photo.sample(
@@ -124,7 +126,7 @@ class Face:
         }
 
 
-def true_turn(homography: np.ndarray, size: tuple[int, int]) -> float:
+def true_turn(homography: NDArray[np.float64], size: tuple[int, int]) -> float:
     """In-plane turn of a face seen through `homography`, degrees, as `region_homography` has it."""
     middle = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
     local = jacobian(homography, middle)
@@ -161,14 +163,14 @@ class SampleMaker:
         seed: int,
         split: str = "train",
         faces: int = 300,
-        given: Sequence[np.ndarray] = (),
+        given: Sequence[NDArray[np.uint8]] = (),
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._textures = Textures(split)
         self._capacity = faces
         self._faces: list[Face] = []
         self._given = [Face(self._rng, picture) for picture in given for _ in range(PHOTOS)]
-        self._surfaces: list[np.ndarray] = []
+        self._surfaces: list[NDArray[np.uint8]] = []
 
     def batch(self, stage: Stage, count: int) -> Batch:
         """`count` new samples of a stage."""
@@ -217,7 +219,7 @@ class SampleMaker:
         other = others[self._rng.integers(len(others))]
         return None if other is face else other
 
-    def _surface(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def _surface(self, rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
         """A piece of one of the backgrounds at hand; now and then a new one is made."""
         if len(self._surfaces) < 12 or rng.random() < 0.03:
             fresh = self._textures.background(rng, (720, 560))
@@ -232,7 +234,7 @@ class SampleMaker:
         left = int(rng.integers(0, width - cut_width + 1))
         top = int(rng.integers(0, height - cut_height + 1))
         piece = surface[top : top + cut_height, left : left + cut_width]
-        piece = cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR)
+        piece = np.asarray(cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         return np.ascontiguousarray(piece[:, ::-1]) if rng.random() < 0.5 else piece
 
     def _locate_rows(self, stage: Stage, face: Face, view: View) -> Iterator[_Row]:
@@ -240,7 +242,7 @@ class SampleMaker:
         turn = true_turn(view.homography, face.size)
         present = YES if view.visible > 0.45 else UNSURE
 
-        def read(start: np.ndarray) -> np.ndarray:
+        def read(start: NDArray[np.float64]) -> NDArray[np.uint8]:
             return sampler.sample(
                 start @ patch_to_canonical(stage.patch, face.size), (stage.patch, stage.patch)
             )
@@ -290,7 +292,7 @@ class SampleMaker:
         present = YES if view.visible > 0.45 else UNSURE
         assert stage.offset is not None
 
-        def read(start: np.ndarray) -> np.ndarray:
+        def read(start: NDArray[np.float64]) -> NDArray[np.uint8]:
             return sampler.sample(start @ to_canonical, (stage.patch, stage.patch))
 
         for _ in range(3 if stage.batch >= 32 else 2):
@@ -314,16 +316,18 @@ class SampleMaker:
             yield stranger.reference(stage.patch), read(start), np.eye(3), False, NO
 
 
-def _motion(start: np.ndarray, truth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _motion(
+    start: NDArray[np.float64], truth: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.float64]:
     """M with truth = start . P . M . P^-1, P from normalised patch to canonical pixels."""
     to_canonical = normalised_patch_to_canonical(size)
     motion = np.linalg.inv(start @ to_canonical) @ truth @ to_canonical
-    return motion / motion[2, 2]
+    return np.asarray(motion / motion[2, 2])
 
 
 def _wobble(
     rng: np.random.Generator, offset: tuple[float, float], size: tuple[int, int]
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """A small random homography of the canonical frame: a similarity and free corners."""
     reach = math.exp(rng.uniform(math.log(offset[0]), math.log(offset[1])))
     square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
@@ -335,7 +339,7 @@ def _wobble(
     return from_corners(face_corners(size), (moved + 1) / 2 * np.array(size) - 0.5)
 
 
-def face_turn(turn: int, size: tuple[int, int]) -> np.ndarray:
+def face_turn(turn: int, size: tuple[int, int]) -> NDArray[np.float64]:
     """The face put down turned by a multiple of 90 degrees, its outline kept."""
     corners = face_corners(size)
     return from_corners(corners, np.roll(corners, -turn // 90, axis=0))

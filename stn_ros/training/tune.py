@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.training.export import export_bundle
@@ -19,7 +20,7 @@ LEARNING_RATE = 1e-4
 def tune(
     start: Path,
     name: str,
-    reference: np.ndarray,
+    reference: NDArray[np.uint8],
     minutes: float,
     folder: Path,
     progress: bool = True,

@@ -125,7 +125,7 @@ def write_graph(
     onnx.checker.check_model(str(path))
 
 
-def check_close(name: str, found: NDArray, wanted: Tensor, tolerance: float) -> None:
+def check_close(name: str, found: NDArray[np.floating], wanted: Tensor, tolerance: float) -> None:
     """Raise RuntimeError where an exported part is off by more than `tolerance`, or no number."""
     if found.shape != wanted.shape:
         raise RuntimeError(
@@ -148,6 +148,7 @@ class _Localize(nn.Module):
         if isinstance(self.layer, SpatialTransformer):
             return self.layer.localize(pictures)
         self.layer(pictures)
+        assert self.layer.last is not None
         return self.layer.last.parameters[:, -1:]
 
 
@@ -168,7 +169,11 @@ class _Transform(nn.Module):
 
 def _fixed(layer: Transformer, pictures: Tensor) -> tuple[Transformer, Tensor]:
     """A copy of what can be exported, on the CPU and for one size, and the pictures there."""
-    sampler = layer.sampler.func if isinstance(layer.sampler, partial) else layer.sampler
+    sampler, options = (
+        (layer.sampler.func, layer.sampler.keywords)
+        if isinstance(layer.sampler, partial)
+        else (layer.sampler, {})
+    )
     family = type(layer.family).__name__
     if layer.family.dims == 3:
         raise ValueError(
@@ -183,7 +188,7 @@ def _fixed(layer: Transformer, pictures: Tensor) -> tuple[Transformer, Tensor]:
             "before its export"
         )
     if sampler is sample_antialiased:
-        levels = layer.sampler.keywords.get("levels", 5) if sampler is not layer.sampler else 5
+        levels = options.get("levels", 5)
         if any(side % 2**levels for side in pictures.shape[2:]):
             raise ValueError(
                 f"sample_antialiased halves pictures {levels} times, and ONNX halves even sides "
@@ -215,7 +220,7 @@ def _write(
         session = InferenceSession(str(fresh), options, providers=["CPUExecutionProvider"])
         more = {key: torch.cat([tensor, tensor[:1].flip(-1)]) for key, tensor in inputs.items()}
         with torch.no_grad():
-            wanted = module(*more.values())
+            wanted: Tensor = module(*more.values())
         found = session.run(None, {key: tensor.numpy() for key, tensor in more.items()})[0]
         scale = float(wanted.abs().max())
         check_close(f"{path.name}, {name}", found, wanted, tolerance * max(scale, 1e-6))

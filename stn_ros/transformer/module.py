@@ -37,30 +37,40 @@ class Aligned:
 class ConvolutionalLocalizer(nn.Sequential):
     """The localization network of the paper's MNIST models (appendix A.4): small, on half the size.
 
-    Two 5 x 5 convolutions of 20 channels, each after a 2 x 2 pooling, and a hidden layer.
+    Two 5 x 5 convolutions of 20 channels, each after a 2 x 2 pooling, and a hidden layer. Their
+    ReLUs are leaky, unlike the paper's: units that die in the first steps, while the rest of the
+    network is still of no help, leave a transformer that does the same to all pictures.
 
     Args:
         channels: of the input. size: (H, W) of the input. features: of the hidden layer.
+        batch_norm: before each ReLU (Ioffe & Szegedy 2015), for a network that has it elsewhere;
+            one without it falls behind. Training then takes batches of at least 2.
 
     Raises:
         ValueError: the input is too small for the convolutions.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], features: int = 20) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], features: int = 20, batch_norm: bool = False
+    ) -> None:
         left = [((side // 2 - 4) // 2) - 4 for side in size]
         if min(left) < 1:
             raise ValueError(f"size is {size}: this localizer takes pictures of at least 28 x 28")
-        super().__init__(
+        layers = [
             nn.MaxPool2d(2),
-            nn.Conv2d(channels, 20, 5),
-            nn.ReLU(),
+            nn.Conv2d(channels, 20, 5, bias=not batch_norm),
+            nn.BatchNorm2d(20) if batch_norm else None,
+            nn.LeakyReLU(0.1),
             nn.MaxPool2d(2),
-            nn.Conv2d(20, 20, 5),
-            nn.ReLU(),
+            nn.Conv2d(20, 20, 5, bias=not batch_norm),
+            nn.BatchNorm2d(20) if batch_norm else None,
+            nn.LeakyReLU(0.1),
             nn.Flatten(),
-            nn.Linear(20 * left[0] * left[1], features),
-            nn.ReLU(),
-        )
+            nn.Linear(20 * left[0] * left[1], features, bias=not batch_norm),
+            nn.BatchNorm1d(features) if batch_norm else None,
+            nn.LeakyReLU(0.1),
+        ]
+        super().__init__(*(layer for layer in layers if layer is not None))
 
 
 class SpatialTransformer(nn.Module):

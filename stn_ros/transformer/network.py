@@ -148,6 +148,7 @@ class LocalizationNetwork(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(8.0))
         nn.init.normal_(self.offset_logits.weight, std=0.01)
         nn.init.normal_(self.residual.weight, std=0.01)
+        assert self.residual.bias is not None
         nn.init.zeros_(self.residual.bias)
         steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
         dy, dx = torch.meshgrid(steps, steps, indexing="ij")
@@ -155,7 +156,8 @@ class LocalizationNetwork(nn.Module):
 
     def features(self, pictures: Tensor) -> Tensor:
         """(N, S, S, 4) uint8 pictures -> (N, C, S/4, S/4) features."""
-        return self.features_net(normalise(pictures))
+        features: Tensor = self.features_net(normalise(pictures))
+        return features
 
     def match(self, reference: Tensor, patch: Tensor) -> Motion:
         """Compare features of N references with those of N patches; see `Motion`."""

@@ -17,8 +17,8 @@ picture.
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
 from typing import Literal
 
 import torch
@@ -90,12 +90,11 @@ def sample_plain(
         ]
         batch = torch.arange(len(values), device=grid.device).reshape(-1, *[1] * len(axes))
         channels_last = values.movedim(1, -1)
-        total = None
+        total = torch.zeros((), dtype=fine.dtype, device=grid.device)
         for taps in itertools.product(*axes):
-            index = [position for position, _ in reversed(taps)]
-            weight = math.prod(weight for _, weight in taps)
-            term = channels_last[(batch, *index)] * weight[..., None]
-            total = term if total is None else total + term
+            index = (batch, *(position for position, _ in reversed(taps)))
+            weight = functools.reduce(torch.mul, (weight for _, weight in taps))
+            total = total + channels_last[index] * weight[..., None]
         return total.movedim(-1, 1).to(pictures.dtype)
 
 
@@ -134,8 +133,8 @@ def sample_antialiased(
         if any_level or share.any():
             total = total + share * sample(finer, grid, "bilinear", padding)
         if number < levels:
-            half = [max(1, -(-int(n) // 2)) for n in finer.shape[2:]]
-            finer = functional.adaptive_avg_pool2d(finer, half)
+            height, width = (max(1, -(-int(n) // 2)) for n in finer.shape[2:])
+            finer = functional.adaptive_avg_pool2d(finer, (height, width))
     return total
 
 

@@ -74,6 +74,33 @@ def test_everything_gets_gradients_once_the_head_has_moved():
         assert parameter.grad.abs().sum() > 0, name
 
 
+def test_a_localizer_has_no_dead_units():
+    # Biases far below zero: every ReLU would be zero, and so would be all gradients before it.
+    localizer = ConvolutionalLocalizer(1, (28, 28))
+    with torch.no_grad():
+        for layer in localizer:
+            if hasattr(layer, "bias"):
+                layer.bias.fill_(-10.0)
+    localizer(torch.rand(2, 1, 28, 28)).sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in localizer.parameters())
+
+
+def test_a_localizer_with_batch_norm_tells_pictures_apart_whatever_their_scale():
+    torch.manual_seed(0)
+    localizer = ConvolutionalLocalizer(1, (28, 28), batch_norm=True)
+    assert not any("bias" in dict(p.named_parameters()) for p in localizer if _has_weights(p))
+    pictures = torch.rand(64, 1, 28, 28)
+    found = localizer(pictures)
+    torch.testing.assert_close(localizer(100 * pictures), found, atol=0.01, rtol=0.01)
+    before = torch.where(found < 0, found / 0.1, found)  # undo the leaky ReLU
+    torch.testing.assert_close(before.mean(dim=0), torch.zeros(20), atol=1e-4, rtol=0)
+    torch.testing.assert_close(before.var(dim=0), torch.full((20,), 64 / 63), atol=0.05, rtol=0)
+
+
+def _has_weights(layer):
+    return isinstance(layer, (nn.Conv2d, nn.Linear))
+
+
 def test_parameters_stay_within_the_limit():
     layer = _layer(Affine(limit=0.3))
     with torch.no_grad():

@@ -24,8 +24,48 @@ def _set(layer, bias):
 
 
 def test_a_healthy_transformer_is_left_alone():
-    monitor = CollapseMonitor(_layer(Affine(), [0.1, 0, 0, 0, -0.1, 0.2]))
+    layer = _layer(Affine(), [0.1, 0, 0, 0, -0.1, 0.2])
+    monitor = CollapseMonitor(layer)
     assert monitor.check() == []
+    _shift(layer, 0.1)
+    assert monitor.check() == []
+
+
+def _shift(layer, by):
+    """A last pass of two pictures, one shifted left and one right."""
+    layer.localize = lambda _: torch.tensor([-by, by])[:, None, None] * torch.eye(6)[2]
+    layer(torch.rand(2, 1, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("bias", "words"),
+    [([0.0] * 6, "does nothing"), ([0.0, 0, 0, 0, 0, 0.2], "the same to all pictures")],
+)
+def test_an_idle_transformer_is_named_at_the_second_check(bias, words):
+    layer = _layer(Affine(), bias)
+    monitor = CollapseMonitor(torch.nn.Sequential(layer))
+    assert monitor.check() == []  # as every transformer begins
+    (text,) = monitor.check()
+    assert words in text
+    assert text.startswith("transformer 0: ")
+    assert monitor.check() == []
+
+
+@pytest.mark.parametrize(("by", "troubles"), [(0.029, 1), (0.031, 0)])
+def test_idle_is_by_the_distance_of_grids_from_their_mean(by, troubles):
+    # Shifts by -b and b: their mean is the identity, and every point is off it by b.
+    layer = SpatialTransformer(ConvolutionalLocalizer(1, (28, 28)), 20, Affine())
+    _shift(layer, by)
+    monitor = CollapseMonitor(layer)
+    assert monitor.check() == []
+    assert len(monitor.check()) == troubles
+
+
+def test_one_picture_does_not_tell_whether_a_transformer_is_idle():
+    layer = SpatialTransformer(ConvolutionalLocalizer(1, (28, 28)), 20, Affine())
+    layer(torch.rand(1, 1, 28, 28))
+    monitor = CollapseMonitor(layer)
+    assert monitor.check() == monitor.check() == []
 
 
 @pytest.mark.parametrize(
