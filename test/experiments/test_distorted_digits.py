@@ -1,13 +1,28 @@
 """The experiment runs from end to end, goes on where it stopped, and compares like with like."""
 
 import json
+import math
 
 import distorted_digits
 import pytest
 import torch
 from digits import Digits, Split
-from distorted_digits import CNN, FAMILIES, MODELS, PAPER, Experiment, Settings, build, weights
-from distortions import DISTORTIONS
+from distorted_digits import (
+    CNN,
+    FAMILIES,
+    MODELS,
+    PAPER,
+    Experiment,
+    Settings,
+    build,
+    held_back,
+    origins,
+    spread,
+    weights,
+)
+from distortions import DISTORTIONS, Distortion
+
+from stn_ros.transformer.grid import target_grid
 
 
 @pytest.fixture
@@ -57,15 +72,68 @@ def test_error_counts():
     assert distorted_digits.error(Always(), torch.zeros(8, 1, 28, 28), labels) == 25
 
 
-def test_motion_is_that_of_the_grid_between_pictures():
-    assert distorted_digits.motion(build(CNN, 28), torch.zeros(2, 1, 28, 28)) is None
-    model = build("st-affine", 28)
-    pictures = torch.rand(2, 1, 28, 28)
-    assert distorted_digits.motion(model, pictures) == pytest.approx(0, abs=1e-4)
-    shifts = torch.zeros(2, 1, 6)
-    shifts[0, 0, 2], shifts[1, 0, 2] = -2 / 14, 2 / 14  # by two pixels left and right
-    model.transformer.localize = lambda _: shifts
-    assert distorted_digits.motion(model, pictures) == pytest.approx(8**0.5, rel=1e-4)
+def test_origins_are_where_points_lie_in_the_undistorted_digit(bars):
+    two = bars.take(torch.arange(2))
+
+    def by_two_pixels(pictures, _):
+        return pictures.roll((0, 2), dims=(2, 3)) * (torch.arange(28) >= 2)
+
+    shift = Distortion("two pixels to the right", 28, by_two_pixels)
+    places, known = origins(two, shift)
+    expected = target_grid((28, 28), places) - torch.tensor([4 / 28, 0.0])
+    assert not known[..., :2].any()
+    assert known[..., 2:].all()
+    torch.testing.assert_close(places[:, :, 2:], expected[:, 2:].expand(2, -1, -1, -1))
+
+    model = build("st-affine", 28)  # and a transformer that shifts it back
+    back = torch.zeros(2, 1, 6)
+    back[..., 2] = 4 / 28
+    model.transformer.localize = lambda _: back
+    places, known = origins(two, shift, model.transformer)
+    assert known[..., :26].all()
+    same = target_grid((28, 28), places).expand(2, -1, -1, -1)
+    torch.testing.assert_close(places[:, :, :26], same[:, :, :26], atol=1e-5, rtol=0)
+
+
+def test_spread_of_turns_is_about_the_mean_of_the_class():
+    # By -a and a in one class, by b - a and b + a in the other: resultants of length cos a.
+    a, b = 0.3, 1.0
+    turns = torch.tensor([-a, a, b - a, b + a])
+    c, s = turns.cos(), turns.sin()
+    matrices = torch.stack([c, -s, s, c], dim=1).reshape(4, 2, 2)
+    points = target_grid((8, 8), turns)
+    places = 0.7 * torch.einsum("nij,hwj->nhwi", matrices, points) + 0.1
+    known = torch.ones(4, 8, 8, dtype=torch.bool)
+    found = spread(places, known, torch.tensor([0, 0, 1, 1]))
+    assert found.turn == pytest.approx(math.degrees((-2 * math.log(math.cos(a))) ** 0.5), rel=1e-4)
+    # The mean place is cos a as far out; a point is off it by sin a, whatever the zoom.
+    assert found.misfit == pytest.approx(math.tan(a), rel=1e-4)
+    alone = spread(places[::2], known[::2], torch.tensor([0, 1]))
+    assert alone.turn == pytest.approx(0, abs=0.1)
+    assert alone.misfit == pytest.approx(0, abs=1e-5)
+
+
+def test_unknown_points_do_not_count():
+    places = target_grid((8, 8), torch.zeros(())).repeat(2, 1, 1, 1)
+    known = torch.ones(2, 8, 8, dtype=torch.bool)
+    places[0, :4], known[0, :4] = 77.0, False
+    assert spread(places, known, torch.zeros(2)).misfit == pytest.approx(0, abs=1e-6)
+
+
+def test_turns_of_rotated_digits_are_those_drawn():
+    # Uniform within a quarter turn to either side: the resultant is 2 / pi long.
+    many = Digits(torch.zeros(3000, 1, 28, 28), torch.zeros(3000))
+    found = spread(*origins(many, DISTORTIONS["R"]), many.labels)
+    expected = math.degrees((-2 * math.log(2 / math.pi)) ** 0.5)
+    assert found.turn == pytest.approx(expected, rel=0.03)
+
+
+def test_held_back_digits_are_not_trained_on(bars):
+    numbered = Digits(bars.pictures, torch.arange(48))
+    split = held_back(Split(numbered, numbered, "48 bars"))
+    assert split.train.labels.tolist() == list(range(42))
+    assert split.test.labels.tolist() == list(range(42, 48))
+    assert split.source.endswith("48 bars")
 
 
 def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
@@ -121,7 +189,8 @@ def test_the_table_says_mean_spread_and_reduction(tmp_path):
                 model=kind,
                 seed=seed,
                 error=error,
-                motion=None if kind == CNN else 0.5 + seed,
+                turn=53.8 if kind == CNN else 20.0 + seed,
+                misfit=1.19 if kind == CNN else 0.5 + seed,
                 parameters=1000,
                 seconds=60,
                 said=["epoch 1: it left the picture"] * (kind == "st-tps"),
@@ -131,9 +200,21 @@ def test_the_table_says_mean_spread_and_reduction(tmp_path):
     assert "5.00 ± 1.41, n=2 (1.2)" in page
     assert "2.50 ± 0.71, -50%, n=2 (0.7, -42%)" in page
     assert "5.00, +0%, n=1 (0.7, -42%)" in page
-    assert "|  | 1.00 |  | 0.50 |" in page
+    assert "| 53.8 | 20.5 |  | 20.0 |" in page
+    assert "| 1.19 | 1.00 |  | 0.50 |" in page
     assert "- R st-tps seed 0, epoch 1: it left the picture" in page
     assert "5 runs, 5 minutes of training: a machine." in page
+
+
+def test_the_papers_numbers_are_not_put_beside_clothes(tmp_path):
+    experiment = Experiment("8,000 of Debian dataset-fashion-mnist", Settings(1), tmp_path)
+    experiment.add(
+        distortion="R", model=CNN, seed=0, error=20.0, turn=1.0, misfit=1.0,
+        parameters=1, seconds=1, said=[], machine="a machine",
+    )  # fmt: skip
+    page = distorted_digits.table(experiment)
+    assert "| 20.00, n=1 |" in page
+    assert "paper" not in page
 
 
 def test_the_papers_table_is_whole():
