@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+"""Two Spatial Transformers side by side: adding digits, Jaderberg et al. 2015, appendix A.1.
+
+The input has two channels with a digit in each, distorted independently of each other; the network
+is to say their sum, one of 19 classes. A single transformer moves both channels alike and cannot
+straighten both digits. Two transformers, each of which sees and moves both channels, can take one
+digit each. All networks have as many parameters:
+
+  fcn      two fully connected hidden layers
+  cnn      two convolutions with pooling, one fully connected hidden layer
+  st-fcn   one affine transformer before an fcn
+  2st-fcn  two affine transformers in parallel before an fcn
+
+The paper took MNIST's 60,000 digits and about 400,000 parameters. This takes 10,000 digits, 8,000
+to train on, and as many epochs as you have time for on a CPU core: errors are higher, all networks
+are treated alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import command
+import torch
+from digits import Digits, Split, load
+from distortions import DISTORTIONS
+from fitting import fit, weights
+from runs import Runs
+from torch import Tensor, nn
+
+from stn_ros.transformer.families import Affine
+from stn_ros.transformer.module import ConvolutionalLocalizer, SpatialTransformer, transformers
+
+EPILOG = """\
+examples:
+  python experiments/addition.py --models cnn 2st-fcn --seeds 1 --epochs 2
+      the shortest look
+  python experiments/addition.py
+      the table; interrupt it as you like, the same command goes on where it stopped
+  python experiments/addition.py --idx-folder ~/mnist --full --epochs 300 --device cuda
+      as many digits as in the paper, with MNIST's own files
+
+The folder of --out then holds
+  runs.json         one entry for each finished run
+  table.md          errors, beside the paper's
+  errors.png        the same as bars
+  RTS-st-fcn.png, ...  test pairs, and what the transformers make of them
+"""
+
+TRANSFORMS = {"fcn": 0, "cnn": 0, "st-fcn": 1, "2st-fcn": 2}
+MODELS = tuple(TRANSFORMS)
+PAPER = {"RTS": {"fcn": 47.7, "cnn": 14.7, "st-fcn": 22.6, "2st-fcn": 9.0}}
+"""Test errors, percent (table 4), of affine transformers."""
+
+PARAMETERS = 400_000
+CHANNELS, FEATURES = 16, 20
+"""Of the CNN's convolutions, and of a localizer's hidden layer."""
+SIDE = 28
+"""Of a transformer's output, pixels; and of the digits before distortion."""
+SUMS = 19
+TEST_DRAWS, TEST_SEED = 5, 20151
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How all networks are trained, see `fitting.fit`; `draws`: of each test digit."""
+
+    epochs: int
+    batch: int = 64
+    learning_rate: float = 2e-3
+    localizer_share: float = 1.0
+    draws: int = TEST_DRAWS
+
+
+def pairs(
+    digits: Digits, first: Tensor, second: Tensor, distortion: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Pictures (N, 2, side, side) of two digits, distorted one by one, and their sums (N,).
+
+    Args:
+        first, second: (N,) which digits. distortion: a key of `DISTORTIONS`.
+    """
+    draw = DISTORTIONS[distortion].draw
+    both = [draw(digits.pictures[index], generator) for index in (first, second)]
+    return torch.cat(both, dim=1), digits.labels[first] + digits.labels[second]
+
+
+def build(name: str, side: int, parameters: int = PARAMETERS) -> nn.Sequential:
+    """A network for pairs (N, 2, side, side) -> (N, 19) logits, of about `parameters` in all.
+
+    Raises:
+        ValueError: `parameters` do not suffice for the smallest one of its kind.
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    count = TRANSFORMS[name]
+    if count:
+        localizer = ConvolutionalLocalizer(2, (side, side), FEATURES)
+        # Both begin with the whole picture: which one takes which digit is theirs to find out.
+        parts["transformer"] = SpatialTransformer(
+            localizer, FEATURES, Affine(limit=2.0), (SIDE, SIDE), count, torch.zeros(count, 6)
+        )
+        with torch.no_grad():  # two that are exactly alike would stay alike
+            parts["transformer"].head.weight.normal_(std=1e-3)
+    if name == "cnn":
+        left = ((side - 8) // 2 - 6) // 2
+        parts["convolutions"] = nn.Sequential(
+            nn.Conv2d(2, CHANNELS, 9),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(CHANNELS, CHANNELS, 7),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ).to(memory_format=torch.channels_last)
+        inputs, layers = CHANNELS * left * left, 1
+    else:
+        inputs, layers = (2 * count * SIDE**2 if count else 2 * side**2), 2
+    rest = parameters - sum(weights(part) for part in parts.values())
+    parts["connected"] = _connected(inputs, _hidden(inputs, layers, rest), layers)
+    return nn.Sequential(parts)
+
+
+def batches(
+    digits: Digits, distortion: str, settings: Settings, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs without end; in each epoch each digit comes once as the first, once as the second."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        orders = [torch.randperm(len(digits), generator=generator) for _ in range(2)]
+        for first, second in zip(*(order.split(settings.batch) for order in orders), strict=True):
+            yield pairs(digits, first, second, distortion, generator)
+
+
+def test_pairs(digits: Digits, distortion: str, draws: int) -> tuple[Tensor, Tensor]:
+    """The same pairs of test digits each time, `draws` times as many as there are digits."""
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    index = torch.arange(len(digits)).repeat(draws)
+    partner = torch.randint(len(digits), index.shape, generator=generator)
+    return pairs(digits, index, partner, distortion, generator)
+
+
+@torch.no_grad()
+def error(model: nn.Module, pictures: Tensor, sums: Tensor) -> float:
+    """Share of pairs whose sum is wrong, percent."""
+    device = next(model.parameters()).device
+    model.eval()
+    read = torch.cat([model(part.to(device)).argmax(dim=1).cpu() for part in pictures.split(500)])
+    return 100 * (read != sums).float().mean().item()
+
+
+@torch.no_grad()
+def independence(model: nn.Module, pictures: Tensor) -> float | None:
+    """How far the grids of two transformers differ from each other, r.m.s., input pixels.
+
+    Near zero they do the same, and the second is wasted. None unless there are two.
+    """
+    for _, part in transformers(model):
+        model.eval()
+        model(pictures.to(next(model.parameters()).device))
+        grids = part.last.grid
+        if grids.shape[1] == 2:
+            apart = (grids[:, 0] - grids[:, 1]).square().sum(dim=-1).mean().sqrt().item()
+            return apart * pictures.shape[-1] / 2
+    return None
+
+
+def run(
+    split: Split,
+    settings: Settings,
+    device: str,
+    folder: Path,
+    distortion: str,
+    model: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Train and test one network; the weights of the first seed are kept for the pictures."""
+    torch.manual_seed(seed)
+    network = build(model, DISTORTIONS[distortion].side).to(device)
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        pictures, sums = batch
+        return nn.functional.cross_entropy(network(pictures.to(device)), sums.to(device))
+
+    steps = settings.epochs * math.ceil(len(split.train) / settings.batch)
+    drawn = batches(split.train, distortion, settings, seed)
+    said = fit(network, drawn, loss, steps, settings.learning_rate, settings.localizer_share)
+    pictures, sums = test_pairs(split.test, distortion, settings.draws)
+    if seed == 0:
+        file = _weights_file(folder, distortion, model)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(network.state_dict(), file)
+    return {
+        "error": round(error(network, pictures, sums), 3),
+        "independence": independence(network, pictures[:1000]),
+        "parameters": weights(network),
+        "said": said,
+    }
+
+
+def table(runs: Runs) -> str:
+    """The errors in Markdown, beside the paper's."""
+    done, settings = runs.runs(), Settings(**runs.same["settings"])
+    rows = []
+    names = [name for name in DISTORTIONS if command.taken(done, "seed", distortion=name)]
+    for distortion in names:
+        for model in MODELS:
+            found = partial(command.taken, done, distortion=distortion, model=model)
+            if errors := found("error"):
+                rows.append(
+                    [
+                        distortion,
+                        model,
+                        command.spread(errors),
+                        str(len(errors)),
+                        str(PAPER.get(distortion, {}).get(model, "")),
+                        f"{found('parameters')[0]:,}",
+                        command.spread(found("independence"), 1),
+                    ]
+                )
+    header = ["distortion", "network", "error, %", "seeds", "paper, %", "parameters"]
+    header.append("grids of the two apart, pixels")
+    said = [
+        f"- {entry['distortion']} {entry['model']} seed {entry['seed']}, {text}"
+        for entry in done
+        for text in entry["said"]
+    ]
+    kinds = "; ".join(f"{name}: {DISTORTIONS[name].title}" for name in names)
+    return f"""# Adding two digits
+
+Share of wrong sums, mean ± standard deviation over seeds of training. Each of the two digits has a
+channel of its own and is distorted for itself ({kinds}). {runs.same["source"]};
+{settings.epochs} epochs, batches of {settings.batch}, Adam at {settings.learning_rate:g}. Each test
+digit is distorted {settings.draws} times, with another partner each time.
+
+The paper (Jaderberg et al. 2015, table 4, affine transformers) took MNIST's 60,000 training digits
+and trained far longer, on a GPU; its figures are not for the same data and effort.
+
+{command.markdown(header, rows)}
+
+{chr(10).join(said)}
+
+{command.effort(done)}
+"""
+
+
+def plot_errors(runs: Runs) -> None:
+    """Bars of the mean errors, with each seed as a dot."""
+    from matplotlib.figure import Figure
+
+    done = runs.runs()
+    names = [name for name in DISTORTIONS if command.taken(done, "seed", distortion=name)]
+    figure = Figure(figsize=(3 + 2 * len(names), 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for i, model in enumerate(MODELS):
+        for j, name in enumerate(names):
+            errors = command.taken(done, "error", distortion=name, model=model)
+            if errors:
+                place = j + 0.2 * (i - 1.5)
+                axes.bar(place, sum(errors) / len(errors), 0.18, color=f"C{i}")
+                axes.plot([place] * len(errors), errors, "k.", markersize=4)
+            paper = PAPER.get(name, {}).get(model)
+            if errors and paper is not None:
+                axes.plot(j + 0.2 * (i - 1.5), paper, "kx", markersize=6)
+        axes.bar(0, 0, color=f"C{i}", label=model)
+    axes.plot([], [], "k.", label="one seed")
+    axes.plot([], [], "kx", label="paper")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylabel("wrong sums, %")
+    figure.legend(loc="outside right upper")
+    figure.savefig(runs.folder / "errors.png", dpi=150)
+
+
+@torch.no_grad()
+def plot_pairs(runs: Runs, distortion: str, model: str, digits: Digits, columns: int = 10) -> None:
+    """Pairs of test digits, and the channels that the trained transformers make of them."""
+    from matplotlib.figure import Figure
+
+    file = _weights_file(runs.folder, distortion, model)
+    if not (file.is_file() and runs.done(distortion=distortion, model=model, seed=0)):
+        return
+    network = build(model, DISTORTIONS[distortion].side)
+    network.load_state_dict(torch.load(file, map_location="cpu"))
+    network.eval()
+    pictures, sums = test_pairs(digits.take(torch.arange(min(columns, len(digits)))), distortion, 1)
+    read, outputs = network(pictures).argmax(dim=1), network.transformer(pictures)
+    rows = {f"channel {i + 1}": channel for i, channel in enumerate(pictures.unbind(1))}
+    for i, channel in enumerate(outputs.unbind(1)):
+        transform, channel_number = divmod(i, 2)
+        rows[f"transformer {transform + 1},\nchannel {channel_number + 1}"] = channel
+    figure = Figure(figsize=(1.8 + 0.75 * len(sums), 0.8 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(sums), squeeze=False)
+    for line, (title, channel) in zip(grid, rows.items(), strict=True):
+        for axes, picture in zip(line, channel, strict=True):
+            axes.set_xticks([]), axes.set_yticks([])
+            axes.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
+        line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+    for axes, truth, answer in zip(grid[0], sums.tolist(), read.tolist(), strict=True):
+        axes.set_title(f"{truth}: {answer}", color="k" if truth == answer else "r", fontsize=9)
+    figure.savefig(runs.folder / f"{distortion}-{model}.png", dpi=120)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is not yet there, then write table and pictures."""
+    parser = command.parser(__doc__ or "", EPILOG, "addition")
+    parser.add_argument(
+        "--distortions",
+        nargs="+",
+        choices=["R", "RTS", "P", "E"],
+        default=["RTS"],
+        metavar="D",
+        help="of R, RTS, P, E, see distorted_digits.py (default: RTS, the paper's)",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=MODELS,
+        default=list(MODELS),
+        metavar="M",
+        help=f"of {', '.join(MODELS)} (default: all)",
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="passes over the training digits (default: 20)"
+    )
+    parser.add_argument(
+        "--idx-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="take MNIST's own files, train-images-idx3-ubyte[.gz] and so on, from here",
+    )
+    parser.add_argument("--full", action="store_true", help="all digits of the source")
+    parser.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
+    options = command.options(parser, arguments)
+    split = load("mnist", options.idx_folder, options.full)
+    print(f"digits: {split.source}")
+    settings = Settings(options.epochs)
+    runs = Runs(options.out, {"source": split.source, "settings": asdict(settings)})
+    jobs = [
+        {"distortion": distortion, "model": model, "seed": seed}
+        for seed in range(options.seeds)
+        for distortion in options.distortions
+        for model in options.models
+    ]
+    command.complete(runs, jobs, partial(run, split, settings, options.device, options.out))
+    if not runs.runs():
+        return
+    page = table(runs)
+    (options.out / "table.md").write_text(page, encoding="utf-8")
+    plot_errors(runs)
+    for distortion in options.distortions:
+        for model in (name for name in options.models if TRANSFORMS[name]):
+            plot_pairs(runs, distortion, model, split.test)
+    print(f"\n{page}\nwritten to {options.out}")
+
+
+def _connected(inputs: int, hidden: int, layers: int) -> nn.Sequential:
+    widths = [inputs, *[hidden] * layers]
+    parts: list[nn.Module] = [nn.Flatten()]
+    for before, after in itertools.pairwise(widths):
+        parts += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Linear(hidden, SUMS))
+
+
+def _hidden(inputs: int, layers: int, parameters: int) -> int:
+    """Units with which `_connected` has at most so many parameters, and not fewer than could be.
+
+    Its parameters are a h^2 + b h + c with a = layers - 1.
+    """
+    a, b, c = layers - 1, inputs + layers + SUMS, SUMS - parameters
+    root = -c / b if a == 0 else (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
+    if root < 1:
+        raise ValueError(f"{parameters} parameters are too few for {inputs} inputs")
+    return math.floor(root)
+
+
+def _weights_file(folder: Path, distortion: str, model: str) -> Path:
+    return folder / "weights" / f"{distortion}-{model}.pt"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Sums are those of the digits, networks are of one size, and the experiment runs to the end."""
+
+import json
+
+import addition
+import pytest
+import torch
+from addition import MODELS, PAPER, TRANSFORMS, Settings, build, pairs
+from digits import Digits, Split
+from distortions import DISTORTIONS
+from fitting import weights
+from runs import Runs
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Two classes, 2 and 7: an upright and a lying bar."""
+    pictures = torch.zeros(48, 1, 28, 28)
+    pictures[::2, :, 5:23, 12:16], pictures[1::2, :, 12:16, 5:23] = 1.0, 1.0
+    made = Digits(pictures, 2 + 5 * (torch.arange(48) % 2))
+    split = Split(made, made.take(torch.arange(8)), "48 bars")
+    monkeypatch.setattr(addition, "load", lambda *_: split)
+    return made
+
+
+@pytest.mark.parametrize("side", [28, 42])
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_are_of_one_size(name, side):
+    network = build(name, side)
+    assert 0.985 * addition.PARAMETERS < weights(network) <= addition.PARAMETERS
+    assert network(torch.zeros(2, 2, side, side)).shape == (2, 19)
+
+
+def test_too_few_parameters():
+    with pytest.raises(ValueError, match="too few"):
+        build("fcn", 42, 1000)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if TRANSFORMS[name]])
+def test_transformers_begin_with_the_whole_picture_but_not_alike(name):
+    network = build(name, 28)
+    pictures = torch.rand(3, 2, 28, 28)
+    output = network.transformer(pictures)
+    assert output.shape == (3, 2 * TRANSFORMS[name], 28, 28)
+    for channels in output.split(2, dim=1):
+        assert torch.allclose(channels, pictures, atol=0.1)
+    grids = network.transformer.last.grid
+    assert (grids[:, 0] - grids[:, -1]).abs().max() < 0.05
+    assert (TRANSFORMS[name] == 1) == torch.equal(grids[:, 0], grids[:, -1])
+
+
+def test_sums_and_channels(bars):
+    first, second = torch.tensor([0, 1, 3]), torch.tensor([2, 4, 5])
+    pictures, sums = pairs(bars, first, second, "E", torch.Generator().manual_seed(0))
+    assert sums.tolist() == [4, 9, 14]
+    assert pictures.shape == (3, 2, 28, 28)
+    upright = pictures.amax(dim=3).sum(dim=2) > pictures.amax(dim=2).sum(dim=2)
+    assert upright.tolist() == [[True, True], [False, True], [False, False]]
+
+
+def test_each_digit_comes_once_in_each_channel_of_an_epoch(bars, monkeypatch):
+    taken = []
+    monkeypatch.setattr(addition, "pairs", lambda _, a, b, *__: taken.append((a, b)))
+    drawn = addition.batches(bars, "R", Settings(1, batch=10), seed=0)
+    for _ in range(10):
+        next(drawn)
+    for channel in zip(*taken, strict=True):
+        for epoch in torch.cat(channel).split(48):
+            assert epoch.sort().values.tolist() == list(range(48))
+    assert not torch.equal(torch.cat([a for a, _ in taken]), torch.cat([b for _, b in taken]))
+
+
+def test_test_pairs_are_the_same_again_and_hold_each_digit_as_often(bars):
+    pictures, sums = addition.test_pairs(bars, "R", 3)
+    again, _ = addition.test_pairs(bars, "R", 3)
+    assert torch.equal(pictures, again)
+    assert len(sums) == 3 * 48
+    assert set(sums.tolist()) == {4, 9, 14}
+
+
+def test_error_counts():
+    class Always(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.eye(19)[9])
+
+        def forward(self, pictures):
+            return self.bias.expand(len(pictures), 19)
+
+    sums = torch.tensor([9, 9, 9, 4])
+    assert addition.error(Always(), torch.zeros(4, 2, 28, 28), sums) == 25
+
+
+def test_independence_is_the_distance_of_two_grids():
+    pictures = torch.rand(2, 2, 28, 28)
+    assert addition.independence(build("cnn", 28), pictures) is None
+    assert addition.independence(build("st-fcn", 28), pictures) is None
+    network = build("2st-fcn", 28)
+    parameters = torch.zeros(2, 2, 6)
+    parameters[:, 0, 2] = 3 * 2 / 28  # three pixels to the right
+    network.transformer.localize = lambda _: parameters
+    assert addition.independence(network, pictures) == pytest.approx(3, rel=1e-4)
+
+
+def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
+    arguments = ["--distortions", "E", "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]
+    made, fit = [], addition.fit
+
+    def interrupted(*given):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(given)
+        return fit(*given)
+
+    monkeypatch.setattr(addition, "fit", interrupted)
+    addition.main(arguments)
+    assert "interrupted" in capsys.readouterr().out
+    before = json.loads((tmp_path / "runs.json").read_text())
+    assert [run["model"] for run in before] == list(MODELS[:3])
+
+    monkeypatch.setattr(addition, "fit", fit)
+    addition.main(arguments)
+    after = json.loads((tmp_path / "runs.json").read_text())
+    assert after[:3] == before
+    assert [(run["model"], run["seed"]) for run in after[4:]] == [(name, 1) for name in MODELS]
+    names = {path.name for path in tmp_path.iterdir()}
+    pictures = {"errors.png", "E-st-fcn.png", "E-2st-fcn.png"}
+    assert names == {"runs.json", "table.md", "weights", *pictures}
+    assert "48 bars" in (tmp_path / "table.md").read_text()
+
+
+def test_training_learns(bars):
+    settings = Settings(30, batch=8, draws=1)
+    split = Split(bars, bars, "")
+    folder = addition.Path("/nonexistent")  # of the first seed's weights only
+    result = addition.run(split, settings, "cpu", folder, "E", "2st-fcn", 1)
+    assert result["error"] < 15
+
+
+def test_the_table_says_mean_spread_and_the_papers(tmp_path):
+    runs = Runs(tmp_path, {"source": "digits", "settings": vars(Settings(4))})
+    for model, errors in (("cnn", [4.0, 6.0]), ("2st-fcn", [3.0])):
+        for seed, error in enumerate(errors):
+            runs.add(
+                distortion="RTS",
+                model=model,
+                seed=seed,
+                error=error,
+                independence=2.5 if model == "2st-fcn" else None,
+                parameters=1234,
+                said=["step 3: it left the picture"] * (model == "2st-fcn"),
+                seconds=60,
+                machine="a machine",
+            )
+    page = addition.table(runs)
+    assert "| RTS | cnn | 5.00 ± 1.41 | 2 | 14.7 | 1,234 |  |" in page
+    assert "| RTS | 2st-fcn | 3.00 | 1 | 9.0 | 1,234 | 2.5 |" in page
+    assert "- RTS 2st-fcn seed 0, step 3: it left the picture" in page
+    assert "3 runs, 3.0 minutes: a machine." in page
+
+
+def test_the_papers_table_is_whole():
+    assert set(PAPER) < set(DISTORTIONS)
+    assert all(set(row) == set(MODELS) for row in PAPER.values())
