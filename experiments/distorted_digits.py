@@ -85,8 +85,8 @@ class Settings:
 
     Adam, its rate rising over the first tenth of the steps and then falling to zero (one cycle).
     Chosen on 1,000 training digits held back (R, 12 epochs, one seed), errors in percent: CNN 4.5,
-    3.5 and 2.8 at rates of 0.001, 0.003 and 0.01; affine ST-CNN at 0.003 2.7 (share 1) and 2.4
-    (share 3), at 0.01 2.1 (share 1) and 2.0 (share 3). So one setting is the best for both.
+    3.5 and 2.8 at rates of 0.001, 0.003 and 0.01; affine ST-CNN at 0.003 2.4 (share 3), at 0.01 2.1
+    (share 1) and 2.0 (share 3). Of what was tried, one setting is the best for both.
 
     Attributes:
         epochs, batch: as usual. learning_rate: its peak. localizer_share: of it, for the

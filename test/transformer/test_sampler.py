@@ -100,6 +100,15 @@ def test_gradcheck_bicubic(sampler, padding):
     assert torch.autograd.gradcheck(check, (pictures.requires_grad_(), grid.requires_grad_()))
 
 
+@pytest.mark.parametrize("sampler", [sample, sample_plain])
+def test_gradient_at_pixel_centres(sampler):
+    row = torch.tensor([[[[1.0, 4.0, 2.0, 7.0]]]], dtype=torch.float64)
+    centre = torch.tensor([[[[-0.25, 0.0]]]], dtype=torch.float64, requires_grad=True)
+    for picture, wanted in ((row, 2.0 - 4.0), (torch.full_like(row, 3.0), 0.0)):
+        slope = torch.autograd.grad(sampler(picture, centre, padding="border").sum(), centre)[0]
+        assert slope[..., 0].item() == wanted * 4 / 2  # a pixel is 2 / 4
+
+
 def test_nearest_has_gradients_by_the_pictures():
     pictures, grid = _case(2)
     check = partial(sample, grid=grid, mode="nearest")
