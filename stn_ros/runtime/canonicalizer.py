@@ -3,8 +3,9 @@
 Two operations in a loop (inverse-compositional Spatial Transformer, Lin & Lucey 2017):
 `patch = sample(frame, T)` and `T <- T . M(patch)`, always from the full-resolution frame, from
 coarse to fine: *locate* tries every turn in the plane at once and keeps the best, *refine* brings
-those close, *polish* makes the winner exact. An object known from the last frame needs one coarse
-step only. What the network answers is then refined on the pixels themselves (`photometric`).
+those close, *polish* makes the winner exact. What the network answers is then refined on the pixels
+themselves (`photometric`). An object known from the last frame is followed by its pixels alone; at
+every third frame, and where they lose hold, the network takes one coarse step.
 """
 
 from __future__ import annotations
@@ -317,8 +318,6 @@ class Canonicalizer:
 
         The network looks at no more of them in a frame than it must to look at each in time.
         """
-        if self.settings.photometric_steps == 0:
-            return {}
         by_age = sorted(range(len(previous)), key=lambda i: -previous[i].age)
         due = [i for i in by_age if previous[i].age >= CHECKED - 1]
         due = due[: -(-len(previous) // CHECKED)]
@@ -332,7 +331,12 @@ class Canonicalizer:
         corners = to_corners(known.homography, size)
         deviation = _ASTRAY * _longest_side(corners)
         refined = self._refiners[index].refine(
-            sampler, known.homography, deviation**2 * np.eye(8), HELD, known.blur, FOLLOWED_SIDE
+            sampler,
+            known.homography,
+            deviation**2 * np.eye(8),
+            min(self.settings.photometric_steps, HELD),
+            known.blur,
+            FOLLOWED_SIDE,
         )
         if not refined.settled or refined.likeness < known.evidence["pixels"] - _FADED:
             return None

@@ -52,7 +52,8 @@ class Refined(NamedTuple):
         homography: 3x3, canonical pixels -> ideal camera pixels.
         corner_covariance: (8, 8) of x, y of the face's corners TL TR BR BL, camera pixels squared.
         likeness: median correlation of the seen tiles with the reference's, -1..1.
-        blur: of the reference that the frame is most like, sigma in patch pixels.
+        blur: of the reference that the frame is most like, sigma as a share of the face's longer
+            side.
         settled: the last step hardly moved it, and nothing spoke against the way.
     """
 
@@ -143,17 +144,20 @@ class PhotometricRefiner:
         prior = _information(spread, corner_covariance)
         motion, moved, information = np.eye(3), np.zeros(8), prior
         seen = self._seen(sampler, to_camera, raster)
-        blurs = _BLURS if blur is None else (blur,)
-        first, blur = max((_score(self._reference(side, b), seen), b) for b in blurs)
-        reference = self._reference(side, blur)
-        unmoved = Refined(
-            homography, corner_covariance, _median_likeness(reference, seen), blur, settled=False
-        )
+        length = side * TILE  # of the face, patch pixels
+        blurs = _BLURS
+        if blur is not None:
+            blurs = (min(_BLURS, key=lambda sigma: abs(sigma - blur * length)),)
+        first, sigma = max((_score(self._reference(side, b), seen), b) for b in blurs)
+        reference = self._reference(side, sigma)
+        blur = sigma / length
+        likeness = _median_likeness(reference, seen)
+        unmoved = Refined(homography, corner_covariance, likeness, blur, settled=False)
         settled = False
         for step in range(steps):
             if step:
                 seen = self._seen(sampler, to_camera @ motion, raster)
-            tiles = _normal_equations(reference, seen, _independent(blur))
+            tiles = _normal_equations(reference, seen, _independent(sigma))
             change, information = _solve(tiles, raster.places, prior, moved)
             motion = motion @ _departed(change)
             motion = motion / motion[2, 2]

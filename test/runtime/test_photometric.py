@@ -160,3 +160,14 @@ def test_a_known_blur_is_not_sought_again_and_coarse_tiles_agree_with_fine_ones(
     np.testing.assert_allclose(again.homography, fine.homography)
     coarse = refiner.refine(FrameSampler(_seen()), _off(0.5), UNSURE, finest=6)
     assert _error(coarse) < 0.1
+
+
+def test_blur_means_the_same_on_coarse_tiles_as_on_fine_ones(refiner):
+    """So that what was found on one raster can be used on another."""
+    frame = FrameSampler(cv2.GaussianBlur(_seen(), (0, 0), 2.4))
+    fine = refiner.refine(frame, TRUTH, UNSURE)
+    coarse = refiner.refine(frame, TRUTH, UNSURE, finest=6)
+    assert fine.blur > 0
+    assert coarse.blur == pytest.approx(fine.blur, rel=0.4)
+    given = refiner.refine(frame, TRUTH, UNSURE, finest=6, blur=fine.blur)
+    assert given.likeness == pytest.approx(coarse.likeness, abs=0.01)
