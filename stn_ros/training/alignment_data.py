@@ -28,7 +28,8 @@ SIDE = 96
 """Of the cut-out, pixels."""
 TEMPLATE = 64
 """Side of the aligned picture, pixels: the face, squeezed to a square."""
-_AROUND = 1.25  # half-width of the cut-out in half-widths of the box
+AROUND = 1.25
+"""Half-width of the cut-out in half-widths of the detector's box."""
 
 
 class Views(NamedTuple):
@@ -56,7 +57,7 @@ def template(model: ObjectModel) -> Tensor:
 def render_views(
     model: ObjectModel, recipe: Recipe, count: int, split: str = "train", progress: bool = True
 ) -> Views:
-    """Render `count` views of an object as a recipe asks for, and label them.
+    """Render `count` views of an object as a recipe asks for, see `labelled`.
 
     Args:
         split: of the backgrounds, see `Textures`; "held_out" views are other ones and all labelled
@@ -75,19 +76,26 @@ def render_views(
     corners = np.empty((count, 4, 2))
     for i in tqdm(range(count), desc=f"views, {split}", unit="view", disable=not progress):
         pictures[i], corners[i] = _view(rng, model, textures, conditions)
-    labels = corners.copy()
-    labelled: NDArray[np.bool_] = np.ones(count, bool)
-    if split == "train":
-        labelled = rng.random(count) < recipe.labelled
-        labels += rng.normal(0, max(recipe.noise, 1e-12), labels.shape)
-        wrong = np.flatnonzero(rng.random(count) < recipe.wrong)
-        labels[wrong] = labels[rng.integers(0, count, len(wrong))]
-    return Views(
+    exact = torch.from_numpy(corners).float()
+    views = Views(
         torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
-        torch.from_numpy(corners).float(),
-        torch.from_numpy(labels).float(),
-        torch.from_numpy(labelled),
+        exact,
+        exact,
+        torch.ones(count, dtype=torch.bool),
     )
+    return labelled(views, recipe) if split == "train" else views
+
+
+def labelled(views: Views, recipe: Recipe) -> Views:
+    """Views with labels as few, noisy and wrong as a recipe asks for."""
+    rng = np.random.default_rng([recipe.seed, 2])
+    labels = views.corners.numpy()
+    count = len(labels)
+    known = rng.random(count) < recipe.labelled
+    labels = labels + recipe.noise * rng.normal(size=labels.shape)
+    wrong = np.flatnonzero(rng.random(count) < recipe.wrong)
+    labels[wrong] = labels[rng.integers(0, count, len(wrong))]
+    return views._replace(labels=torch.from_numpy(labels).float(), labelled=torch.from_numpy(known))
 
 
 def _view(
@@ -99,7 +107,7 @@ def _view(
     """A cut-out and its corners."""
     view = render_view(rng, model.reference, textures.background, conditions)
     left, top, width, height = jittered_box(rng, view.box)
-    side = max(width, height) * _AROUND
+    side = max(width, height) * AROUND
     centre = np.array([left + width / 2, top + height / 2])
     # Normalised cut-out -> frame pixels.
     to_frame = np.array([[side / 2, 0, centre[0]], [0, side / 2, centre[1]], [0, 0, 1]])

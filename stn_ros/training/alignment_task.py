@@ -7,6 +7,8 @@ and TensorBoard's log; what is learnt from what is here.
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +16,21 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.training.alignment_data import SIDE, TEMPLATE, Views, render_views, template
+from stn_ros.training.alignment_data import (
+    AROUND,
+    SIDE,
+    TEMPLATE,
+    Views,
+    render_views,
+    template,
+)
+from stn_ros.training.alignment_labels import Refiner, checked, matched
 from stn_ros.training.alignment_losses import (
     box_loss,
     congealing_loss,
@@ -53,11 +64,25 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 _CHECK_EVERY = 50  # steps between looks at the transformer's health
 
 
-def build(recipe: Recipe) -> CompositionalTransformer:
-    """The untrained transformer of a recipe: (N, 3, SIDE, SIDE) -> (N, 3, TEMPLATE, TEMPLATE)."""
+def build(recipe: Recipe, size: tuple[int, int] | None = None) -> CompositionalTransformer:
+    """The untrained transformer of a recipe: (N, 3, SIDE, SIDE) -> (N, 3, TEMPLATE, TEMPLATE).
+
+    Args:
+        size: (width, height) of the face. With it, the first step begins with the face as large as
+            the detector's box says, upright and square-on, as near to it as the family comes; else
+            with the whole cut-out.
+    """
     localizers = [_localizer() for _ in range(recipe.steps)]
     family = FAMILIES[recipe.family](limit=LIMIT)
-    return CompositionalTransformer(localizers, FEATURES, family, (TEMPLATE, TEMPLATE))
+    layer = CompositionalTransformer(localizers, FEATURES, family, (TEMPLATE, TEMPLATE))
+    if size is not None:
+        extent = torch.tensor(size) / (max(size) * AROUND)
+        start = family.parameters_of(torch.diag(torch.cat([extent, torch.ones(1)]))[None])[0]
+        head = layer.heads[0]
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():  # through the inverse of `Family.bounded`
+            head.bias.copy_(family.limit * torch.atanh(start / family.limit))
+    return layer
 
 
 def _localizer() -> nn.Module:
@@ -76,14 +101,21 @@ class AlignmentTask(lightning.LightningModule):
 
     Args:
         recipe: what to do. reference: (3, TEMPLATE, TEMPLATE) 0..1, the face square-on.
-        symmetry: turns of the object that look alike, degrees.
+        symmetry: turns of the object that look alike, degrees. size: see `build`.
     """
 
-    def __init__(self, recipe: Recipe, reference: Tensor, symmetry: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        reference: Tensor,
+        symmetry: tuple[int, ...] = (),
+        size: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.symmetry = symmetry
-        self.transformer = build(recipe)
+        self.transformer = build(recipe, size)
+        self.refiner = Refiner(reference)
         self.reference: Tensor
         self.register_buffer("reference", reference)
         self._monitor = CollapseMonitor(self.transformer)
@@ -104,7 +136,7 @@ class AlignmentTask(lightning.LightningModule):
         loss = self._loss(views, output, corners)
         loss = loss + self.recipe.penalty * in_frame_penalty(self.transformer)
         error = corner_errors(corners[:, -1].detach(), views.corners, self.symmetry)
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss, prog_bar=True, sync_dist=True)
         self.log("corner error px", error.median() * SIDE / 2, prog_bar=True)
         if index % _CHECK_EVERY == 0:
             for trouble in self._monitor.check():
@@ -123,24 +155,40 @@ class AlignmentTask(lightning.LightningModule):
         """Adam, its rate falling along a cosine; everything here localizes, so all learn alike."""
         groups = parameter_groups(self, self.recipe.learning_rate, localizer_share=1.0)
         optimizer = torch.optim.Adam(groups)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.recipe.epochs)
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        steps = self.trainer.estimated_stepping_batches
+
+        def share(step: int) -> float:
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, views: Views, output: Tensor, corners: Tensor) -> Tensor:
         recipe = self.recipe
-        if recipe.strategy == "photometric":
-            return photometric_loss(output, self.reference)
         if recipe.strategy == "congealing":
             return congealing_loss(output) + drift_loss(corners[:, -1])
-        known = views.labelled
+        known, share = views.labelled, 1 / len(output)
+        if recipe.strategy == "photometric":
+            known = torch.zeros_like(known)
         loss = output.new_zeros(())
         if known.any():
             labels = views.labels[known]
             each = [self._label_loss(step[known], labels) for step in corners.unbind(dim=1)]
-            loss = loss + torch.stack(each).mean()
-        if not known.all():
-            unlike = photometric_loss(output[~known], self.reference)
-            loss = loss + recipe.unlabelled_weight * unlike
+            loss = loss + known.sum() * share * torch.stack(each).mean()
+        if known.all():
+            return loss
+        rest = ~known
+        if recipe.trust < 1:
+            refined = self.refiner(views.pictures.float() / 255, corners[:, -1].detach())
+            sure = rest & (refined.likeness >= recipe.trust)
+            rest = rest & ~sure
+            if sure.any():
+                labels = refined.corners[sure]
+                each = [corner_loss(c[sure], labels, self.symmetry) for c in corners.unbind(dim=1)]
+                loss = loss + sure.sum() * share * torch.stack(each).mean()
+        if rest.any():
+            unlike = photometric_loss(output[rest], self.reference)
+            loss = loss + rest.sum() * share * recipe.unlabelled_weight * unlike
         return loss
 
     def _label_loss(self, corners: Tensor, labels: Tensor) -> Tensor:
@@ -149,46 +197,111 @@ class AlignmentTask(lightning.LightningModule):
         return corner_loss(corners, labels, self.symmetry, self.recipe.doubt)
 
 
+def leads() -> bool:
+    """Whether this is the one process that speaks, of those that share a training."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def train(
     recipe: Recipe,
     model: ObjectModel,
     folder: Path,
-    devices: int = 1,
+    devices: int | None = None,
     precision: Precision = "32-true",
     progress: bool = True,
 ) -> dict[str, float]:
-    """Train by a recipe, going on from the last checkpoint in `folder` if there is one.
+    """Render views and train by a recipe; see `fit`.
 
     Args:
-        model: the object. folder: for checkpoints and TensorBoard's log. devices: processes, or
-            GPUs. precision: Lightning's, such as "bf16-mixed".
+        model: the object. devices: instead of the recipe's.
 
     Returns:
-        Held-out figures: median and 90 % quantile of the corner error, pixels of the cut-out.
+        Held-out figures, see `figures`.
     """
+    if devices is not None:
+        recipe = replace(recipe, devices=devices)
+    shown = progress and leads()
+    training = render_views(model, recipe, recipe.views, "train", shown)
+    held_out = render_views(model, recipe, max(100, recipe.views // 10), "held_out", shown)
+    return figures(fit(recipe, model, training, held_out, folder, precision, progress), held_out)
+
+
+def fit(
+    recipe: Recipe,
+    model: ObjectModel,
+    training: Views,
+    held_out: Views,
+    folder: Path,
+    precision: Precision = "32-true",
+    progress: bool = True,
+) -> AlignmentTask:
+    """Train on views, going on from the last checkpoint in `folder` if there is one.
+
+    A checkpoint is written after each epoch, whole or not at all. However many devices share the
+    batches, and wherever a run was cut off, the batches are the same.
+
+    Args:
+        model: the object. training, held_out: its views; what the recipe says on rendering and
+            labels is not read here. folder: for checkpoints and TensorBoard's log. precision:
+            Lightning's, such as "bf16-mixed".
+
+    Raises:
+        ValueError: there are fewer views than a batch takes.
+    """
+    if len(training.pictures) < recipe.batch:
+        raise ValueError(
+            f"{len(training.pictures)} views are less than a batch of {recipe.batch}: give more "
+            "`views` or a smaller `batch`"
+        )
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    task = AlignmentTask(recipe, template(model), model.symmetry)
-    training = render_views(model, recipe, recipe.views, "train", progress)
-    held_out = render_views(model, recipe, max(100, recipe.views // 10), "held_out", progress)
+    task = AlignmentTask(recipe, template(model), model.symmetry, model.size)
+    if recipe.strategy == "matching":
+        training = matched(training, model, progress and leads())
+    if recipe.strategy == "matching" or recipe.check:
+        training = checked(training, task.refiner, recipe.trust)
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         default_root_dir=folder,
         accelerator="auto",
-        devices=devices,
+        devices=recipe.devices,
         precision=precision,
         logger=TensorBoardLogger(folder, name="log", version=""),
         callbacks=[ModelCheckpoint(folder, filename="last", enable_version_counter=False)],
         enable_progress_bar=progress,
         enable_model_summary=False,
-        log_every_n_steps=10,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
     )
+    # Device i of n takes every n-th view of an order that all share: batches are made of the same
+    # views for every n.
+    data = TensorDataset(*training)
+    order: DistributedSampler[tuple[Tensor, ...]] = DistributedSampler(
+        data, trainer.world_size, trainer.global_rank, seed=recipe.seed, drop_last=True
+    )
+    share = recipe.batch // recipe.devices
     resumed = folder / LAST
     trainer.fit(
         task,
-        DataLoader(TensorDataset(*training), recipe.batch, shuffle=True, drop_last=True),
+        DataLoader(data, share, sampler=order, drop_last=True),
         DataLoader(TensorDataset(*held_out), 256),
         ckpt_path=resumed if resumed.exists() else None,
         weights_only=True,
     )
-    figures = trainer.validate(task, DataLoader(TensorDataset(*held_out), 10_000), verbose=False)
-    return {name: float(value) for name, value in figures[0].items()}
+    return task
+
+
+@torch.no_grad()
+def figures(task: AlignmentTask, views: Views) -> dict[str, float]:
+    """Median and 90 % quantile of the corner error, pixels of the cut-out."""
+    parts = zip(views.pictures.split(256), views.corners.split(256), strict=True)
+    found = [
+        corner_errors(
+            task.corners(pictures.to(task.device))[1][:, -1], truth.to(task.device), task.symmetry
+        )
+        for pictures, truth in parts
+    ]
+    errors = torch.cat(found) * SIDE / 2
+    return {
+        "held-out corner error px": errors.median().item(),
+        "held-out p90 px": errors.quantile(0.9).item(),
+    }

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
-Strategy = Literal["corners", "boxes", "photometric", "congealing"]
+Strategy = Literal["corners", "boxes", "photometric", "matching", "congealing"]
 FamilyName = Literal["translation", "similarity", "affine", "projective"]
 
 
@@ -25,15 +25,20 @@ class Recipe:
     Attributes:
         object: a taught object or sample by name, or its folder.
         strategy: what teaches: "corners" (labels), "boxes" (their bounding boxes only),
-            "photometric" (the reference picture, no labels), "congealing" (each other).
+            "photometric" (the reference picture, no labels), "matching" (labels from SIFT features,
+            none given), "congealing" (each other).
         family: of the transforms. steps: transforms composed one after another.
-        labelled: share of the views that have labels; the others teach by `unlabelled_weight`
-            times the photometric loss. noise: standard deviation of the labelled corners, as a
-            share of the view's half-width. wrong: share of the labels that belong to another view.
-        doubt: see `alignment_losses.corner_loss`.
+        labelled: share of the views that have labels. noise: standard deviation of the labelled
+            corners, as a share of the view's half-width. wrong: share of the labels that belong to
+            another view. doubt: see `alignment_losses.corner_loss`. check: labels are first held
+            against their pixels, see `alignment_labels.checked`.
+        trust: likeness from which a refined answer, see `alignment_labels.Refiner`, is the label of
+            a view that has none; 1 trusts none. unlabelled_weight: of the photometric loss, which
+            teaches by the other views without labels.
         views: rendered for training. roll, tilt: their greatest angles, degrees.
         epochs, batch, learning_rate: of Adam; the rate falls along a cosine.
         penalty: weight of `module.in_frame_penalty`.
+        devices: processes, or GPUs, that share a batch.
         seed: of views, labels and weights.
     """
 
@@ -44,8 +49,10 @@ class Recipe:
     labelled: float = _between(0.0, 1.0, 1.0)
     noise: float = _between(0.0, 1.0, 0.0)
     wrong: float = _between(0.0, 0.9, 0.0)
-    doubt: float = _between(0.0, 2.0, 0.0)
-    unlabelled_weight: float = _between(0.0, 10.0, 1.0)
+    doubt: float = _between(0.0, 100.0, 0.0)
+    check: bool = False
+    trust: float = _between(0.0, 1.0, 0.75)
+    unlabelled_weight: float = _between(0.0, 10.0, 0.15)
     views: int = _between(2, 1_000_000, 2000)
     roll: float = _between(0.0, 180.0, 30.0)
     tilt: float = _between(0.0, 70.0, 40.0)
@@ -53,12 +60,18 @@ class Recipe:
     batch: int = _between(2, 4096, 64)
     learning_rate: float = _between(1e-7, 1.0, 1e-3)
     penalty: float = _between(0.0, 100.0, 0.1)
+    devices: int = _between(1, 64, 1)
     seed: int = _between(0, 2**31 - 1, 1)
 
     def __post_init__(self) -> None:
         hints = get_type_hints(Recipe)
         for each in fields(self):
             _check(each.name, getattr(self, each.name), hints[each.name], each.metadata)
+        if self.batch % self.devices:
+            raise ValueError(
+                f"batch is {self.batch}: must be a multiple of devices, {self.devices}, which "
+                "share it"
+            )
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -97,8 +110,8 @@ def _check(name: str, value: object, kind: type, limits: Mapping[str, float]) ->
             raise ValueError(f"{name} is {value!r}: must be one of {', '.join(choices)}")
         return
     wanted = (int, float) if kind is float else kind
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        names = {int: "a whole number", float: "a number", str: "a text"}
+    if not isinstance(value, wanted) or isinstance(value, bool) != (kind is bool):
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise ValueError(f"{name} is {value!r}: must be {names[kind]}")
     if not limits or not isinstance(value, int | float):
         return

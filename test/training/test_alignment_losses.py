@@ -38,14 +38,25 @@ def test_turns_that_look_alike_cost_nothing(symmetry, turn):
     assert corner_errors(turned, SQUARE, symmetry).item() == 0.0
 
 
-def test_a_doubted_label_pulls_less_the_further_it_is_off():
-    pulls = []
-    for off in (0.05, 0.2, 1.0):
-        found = (SQUARE + torch.tensor([off, 0.0])).requires_grad_()
-        corner_loss(found, SQUARE, doubt=0.2).backward()
-        pulls.append(found.grad.abs().sum().item())
-    assert pulls[0] < pulls[1]
-    assert pulls[2] < 0.3 * pulls[1]
+def test_a_doubted_label_pulls_less_the_further_it_is_off_the_rest():
+    off = torch.tensor([0.1, 0.1, 0.1, 0.3, 3.0])
+    found = (SQUARE + off[:, None, None] * torch.tensor([1.0, 0.0])).requires_grad_()
+    loss = corner_loss(found, SQUARE.expand_as(found), doubt=3.0)
+    loss.backward()
+    # The median is 0.1, so errors count e / (1 + e / 0.3), and pull 1 / (1 + e / 0.3)^2.
+    counted = off / (1 + off / 0.3)
+    assert loss.item() == pytest.approx(counted.mean().item(), rel=1e-5)
+    pulls = found.grad.norm(dim=2).sum(dim=1) * len(off)
+    torch.testing.assert_close(pulls, 1 / (1 + off / 0.3) ** 2, rtol=1e-4, atol=0)
+    assert pulls[3].item() == pytest.approx(0.25, rel=1e-4)
+
+
+def test_doubt_says_nothing_where_all_are_right():
+    found = SQUARE.clone().requires_grad_()
+    loss = corner_loss(found, SQUARE, doubt=3.0)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert found.grad.isfinite().all()
 
 
 def test_box_loss_by_hand():
@@ -100,7 +111,7 @@ def test_drift_is_of_the_mean_only():
 def test_gradients():
     found = (SQUARE + 0.1 * torch.randn(1, 4, 2)).double().requires_grad_()
     labels = SQUARE.double()
-    assert torch.autograd.gradcheck(lambda f: corner_loss(f, labels, (180,), 0.3), found)
+    assert torch.autograd.gradcheck(lambda f: corner_loss(f, labels, (180,)), found)
     assert torch.autograd.gradcheck(
         lambda f: box_loss(f, labels.reshape(1, 8)[:, [0, 1, 4, 5]]), found
     )

@@ -21,7 +21,7 @@ def test_recipes_that_ship_are_valid(path):
 
 def test_there_is_one_of_each_strategy():
     assert {load_recipe(path).strategy for path in RECIPES} == {
-        "corners", "boxes", "photometric", "congealing",
+        "corners", "boxes", "photometric", "matching", "congealing",
     }  # fmt: skip
 
 
@@ -43,6 +43,9 @@ def test_what_is_left_out_has_a_default(tmp_path):
         ("object: novel\ntilt: steep", "tilt is 'steep': must be a number"),
         ("object: novel\nepochs: true", "epochs is True: must be a whole number"),
         ("object: 3", "object is 3: must be a text"),
+        ("object: novel\ncheck: 1", "check is 1: must be true or false"),
+        ("object: novel\ndevices: 0", r"devices is 0: must lie in 1\.\."),
+        ("object: novel\ndevices: 3", "batch is 64: must be a multiple of devices, 3"),
         ("- object", "must be a mapping"),
         ("object: [", "not YAML"),
     ],
