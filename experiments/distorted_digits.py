@@ -13,32 +13,30 @@ treated alike. `--full` takes all digits of the source and the paper's number of
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
 import statistics
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command
 import torch
 from digits import Digits, Split, load
 from distortions import DISTORTIONS, Distortion
+from fitting import fit, weights
+from runs import Runs
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from stn_ros.transformer.families import Affine, Family, Projective, ThinPlateSpline
 from stn_ros.transformer.grid import target_grid
 from stn_ros.transformer.module import (
     ConvolutionalLocalizer,
     SpatialTransformer,
-    parameter_groups,
     transformers,
 )
-from stn_ros.transformer.monitor import CollapseMonitor
 from stn_ros.transformer.sampler import sample
 
 EPILOG = """\
@@ -137,42 +135,24 @@ def classifier(side: int, hidden: int) -> nn.Sequential:
     return layers.to(memory_format=torch.channels_last)  # less time on a CPU, same result
 
 
-def weights(model: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in model.parameters())
-
-
 def train(
     model: nn.Module, digits: Digits, distortion: Distortion, settings: Settings, seed: int
 ) -> list[str]:
     """Train in place, on the model's device; returns what the collapse monitor said."""
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    groups = parameter_groups(model, settings.learning_rate, settings.localizer_share)
-    optimizer = torch.optim.Adam(groups)
+
+    def batches() -> Iterator[Digits]:
+        for _ in range(settings.epochs):
+            for index in torch.randperm(len(digits), generator=generator).split(settings.batch):
+                yield digits.take(index)
+
+    def loss(batch: Digits) -> Tensor:
+        pictures = distortion.draw(batch.pictures, generator).to(device)
+        return nn.functional.cross_entropy(model(pictures), batch.labels.to(device))
+
     steps = settings.epochs * math.ceil(len(digits) / settings.batch)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=0.1)
-    monitor, said = CollapseMonitor(model), []
-    model.train()
-    with tqdm(total=steps, unit="step", leave=False) as bar:
-        for epoch in range(settings.epochs):
-            order = torch.randperm(len(digits), generator=generator)
-            for index in order.split(settings.batch):
-                batch = digits.take(index)
-                pictures = distortion.draw(batch.pictures, generator).to(device)
-                loss = nn.functional.cross_entropy(model(pictures), batch.labels.to(device))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                bar.update()
-            bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.3f}")
-            new = [f"epoch {epoch + 1}: {text}" for text in monitor.check()]
-            for text in new:
-                tqdm.write(f"  {text}")
-            said += new
-    return said
+    return fit(model, batches(), loss, steps, settings.learning_rate, settings.localizer_share)
 
 
 def test_pictures(digits: Digits, distortion: Distortion) -> Tensor:
@@ -275,145 +255,86 @@ def _mean(values: Tensor, weights: Tensor, dim: int) -> Tensor:
     return (weights * values).sum(dim, keepdim=True) / weights.sum(dim, keepdim=True).clamp_min(1)
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What makes runs comparable, and the folder that they are kept in.
-
-    Changes of this code are not seen: after one, take another folder.
-    """
-
-    source: str
-    settings: Settings
-    folder: Path
-
-    @property
-    def same(self) -> dict[str, Any]:
-        """What all runs of one table have in common, as it is kept."""
-        return {"source": self.source, "settings": asdict(self.settings)}
-
-    def runs(self) -> list[dict[str, Any]]:
-        """The finished runs of this experiment, in the order they were made."""
-        return [run for run in self._all() if {key: run[key] for key in self.same} == self.same]
-
-    def done(self, **key: str | int) -> bool:
-        """Whether the run of this distortion, model and seed is finished."""
-        return any(all(run[name] == value for name, value in key.items()) for run in self.runs())
-
-    def add(self, **run: Any) -> None:  # noqa: ANN401 (JSON)
-        """Keep a finished run. What was kept before is never lost, whenever this is interrupted."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(".new")
-        text = json.dumps([*self._all(), {**self.same, **run}], indent=1)
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(self._file)
-
-    def weights_file(self, distortion: str, model: str) -> Path:
-        """Where the trained model of the first seed is kept, for the pictures."""
-        return self.folder / "weights" / f"{distortion}-{model}.pt"
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / "runs.json"
-
-    def _all(self) -> list[dict[str, Any]]:
-        return json.loads(self._file.read_text("utf-8")) if self._file.is_file() else []
+def weights_file(folder: Path, distortion: str, model: str) -> Path:
+    """Where the trained model of the first seed is kept, for the pictures."""
+    return folder / "weights" / f"{distortion}-{model}.pt"
 
 
-def run_all(
-    experiment: Experiment,
-    jobs: list[tuple[str, str, int]],
-    train_digits: Digits,
-    test_digits: Digits,
+def run(
+    split: Split,
+    settings: Settings,
+    folder: Path,
     device: str,
-) -> None:
-    """Make the runs (distortion, model, seed) that are not yet there."""
-    for number, (name, kind, seed) in enumerate(jobs, start=1):
-        if experiment.done(distortion=name, model=kind, seed=seed):
-            continue
-        distortion = DISTORTIONS[name]
-        torch.manual_seed(seed)
-        model = build(kind, distortion.side).to(device)
-        started = time.monotonic()
-        said = train(model, train_digits, distortion, experiment.settings, seed)
-        seconds = time.monotonic() - started
-        pictures = test_pictures(test_digits, distortion)
-        wrong = error(model, pictures, test_digits.labels)
-        if seed == 0:
-            file = experiment.weights_file(name, kind)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(model.state_dict(), file)
-        experiment.add(
-            distortion=name,
-            model=kind,
-            seed=seed,
-            error=round(wrong, 3),
-            **measured_spread(model, test_digits, distortion),
-            parameters=weights(model),
-            seconds=round(seconds),
-            said=said,
-            machine=machine(),
-        )
-        print(
-            f"[{number}/{len(jobs)}] {name} {kind} seed {seed}: error {wrong:.2f} % "
-            f"({weights(model):,} parameters, {seconds:.0f} s)",
-            flush=True,
-        )
+    distortion: str,
+    model: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Train and test one model; what is kept of it."""
+    torch.manual_seed(seed)
+    chosen = DISTORTIONS[distortion]
+    net = build(model, chosen.side).to(device)
+    said = train(net, split.train, chosen, settings, seed)
+    if seed == 0:
+        file = weights_file(folder, distortion, model)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(net.state_dict(), file)
+    return {
+        "error": error(net, test_pictures(split.test, chosen), split.test.labels),
+        **measured_spread(net, split.test, chosen),
+        "parameters": weights(net),
+        "said": said,
+    }
 
 
-def table(experiment: Experiment) -> str:
+def table(runs: list[dict[str, Any]], settings: Settings, source: str) -> str:
     """The errors in Markdown, beside the paper's."""
-    runs = experiment.runs()
-    settings = experiment.settings
-    of_clothes = "fashion" in experiment.source  # the paper has no such table
+    of_clothes = "fashion" in source  # the paper has no such table
     lines = [
         "# Distorted digits",
         "",
         "Test error in percent, mean ± standard deviation over n seeds of training"
         + ("" if of_clothes else "; in brackets the paper's")
-        + f". {experiment.source}. {settings.epochs} epochs, batches of "
+        + f". {source}. {settings.epochs} epochs, batches of "
         f"{settings.batch}, Adam at {settings.learning_rate:g}, transformers at "
         f"{settings.localizer_share:g} times that. Each test digit is distorted {TEST_DRAWS} "
         "times. Turns and misfit: how differently digits of a class reach the classifier, by the "
         "known distortion; the CNN's classifier gets them as they are, and a transformer that "
         "aligns makes both smaller.",
         "",
-        "| | " + " | ".join(MODELS) + " |",
-        "|---" * (1 + len(MODELS)) + "|",
     ]
-    for name in (name for name in DISTORTIONS if any(run["distortion"] == name for run in runs)):
-        errors = {kind: _values(runs, name, kind, "error") for kind in MODELS}
+    rows = []
+    for name in (name for name in DISTORTIONS if command.taken(runs, "seed", distortion=name)):
         of_paper = {} if of_clothes else PAPER.get(name, {})
+
+        def each(value: str, name: str = name) -> list[list[Any]]:
+            return [command.taken(runs, value, distortion=name, model=kind) for kind in MODELS]
+
+        errors = dict(zip(MODELS, each("error"), strict=True))
         cells = [_cell(kind, errors, of_paper) for kind in MODELS]
-        lines.append(f"| {name}: {DISTORTIONS[name].title} | " + " | ".join(cells) + " |")
-        counts = [_values(runs, name, kind, "parameters") for kind in MODELS]
-        cells = [f"{count[0]:,}" if count else "" for count in counts]
-        lines.append("| parameters | " + " | ".join(cells) + " |")
+        rows.append([f"{name}: {DISTORTIONS[name].title}", *cells])
+        counts = [f"{count[0]:,}" if count else "" for count in each("parameters")]
+        rows.append(["parameters", *counts])
         for key, words, form in SPREADS:
-            values = [_values(runs, name, kind, key) for kind in MODELS]
-            cells = [form.format(statistics.mean(v)) if v else "" for v in values]
-            lines.append(f"| {words} | " + " | ".join(cells) + " |")
-    lines.append("")
+            cells = [form.format(statistics.mean(v)) if v else "" for v in each(key)]
+            rows.append([words, *cells])
+    lines += [command.markdown(["", *MODELS], rows), ""]
     for run in runs:
         lines += [
             f"- {run['distortion']} {run['model']} seed {run['seed']}, {t}" for t in run["said"]
         ]
-    seconds = sum(run["seconds"] for run in runs)
-    machines = "; ".join(sorted({run["machine"] for run in runs}))
-    lines += ["", f"{len(runs)} runs, {seconds / 60:.0f} minutes of training: {machines}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", command.effort(runs)]) + "\n"
 
 
-def plot_errors(experiment: Experiment) -> None:
+def plot_errors(runs: list[dict[str, Any]], folder: Path) -> None:
     """Bars of the mean errors, the spread over the seeds as whiskers."""
     from matplotlib.figure import Figure
 
-    runs = experiment.runs()
-    names = [name for name in DISTORTIONS if any(run["distortion"] == name for run in runs)]
+    names = [name for name in DISTORTIONS if command.taken(runs, "seed", distortion=name)]
     figure = Figure(figsize=(3 + 1.8 * len(names), 3.5), layout="constrained")
     axes = figure.add_subplot()
     for i, kind in enumerate(MODELS):
         for j, name in enumerate(names):
-            if values := _values(runs, name, kind, "error"):
+            if values := command.taken(runs, "error", distortion=name, model=kind):
                 axes.bar(
                     j + 0.2 * (i - 1.5),
                     statistics.mean(values),
@@ -425,11 +346,11 @@ def plot_errors(experiment: Experiment) -> None:
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel("test error, %")
     figure.legend(loc="outside right upper")
-    figure.savefig(experiment.folder / "errors.png", dpi=150)
+    figure.savefig(folder / "errors.png", dpi=150)
 
 
 @torch.no_grad()
-def plot_digits(experiment: Experiment, name: str, digits: Digits, columns: int = 12) -> None:
+def plot_digits(runs: Runs, name: str, digits: Digits, columns: int = 12) -> None:
     """Test digits of one distortion, and below what each trained transformer makes of them."""
     from matplotlib.figure import Figure
 
@@ -438,8 +359,8 @@ def plot_digits(experiment: Experiment, name: str, digits: Digits, columns: int 
     pictures = distortion.draw(first.pictures, torch.Generator().manual_seed(TEST_SEED))
     rows = {"digit": first.pictures, "distorted": pictures}
     for kind in FAMILIES:
-        file = experiment.weights_file(name, kind)
-        if file.is_file() and experiment.done(distortion=name, model=kind, seed=0):
+        file = weights_file(runs.folder, name, kind)
+        if file.is_file() and runs.done(distortion=name, model=kind, seed=0):
             model = build(kind, distortion.side)
             model.load_state_dict(torch.load(file, map_location="cpu"))
             rows[kind] = model.transformer(pictures)
@@ -451,16 +372,7 @@ def plot_digits(experiment: Experiment, name: str, digits: Digits, columns: int 
         axes.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
     for axes, title in zip(figure.axes[::columns], rows, strict=True):
         axes.set_ylabel(title, rotation=0, ha="right", va="center")
-    figure.savefig(experiment.folder / f"{name}.png", dpi=120)
-
-
-def machine() -> str:
-    """The processor and what computes on it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"
+    figure.savefig(runs.folder / f"{name}.png", dpi=120)
 
 
 def held_back(split: Split) -> Split:
@@ -474,7 +386,6 @@ def held_back(split: Split) -> Split:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is not yet there, then write table and pictures."""
     options = _options(arguments)
-    torch.set_num_threads(options.threads)
     split = load(options.data, options.idx_folder, options.full)
     if options.validate:
         split = held_back(split)
@@ -484,32 +395,25 @@ def main(arguments: list[str] | None = None) -> None:
     if options.full:
         epochs = math.ceil(PAPER_STEPS * PAPER_BATCH / len(split.train))
         settings = Settings(epochs, PAPER_BATCH, *rates)
-    experiment = Experiment(split.source, settings, options.out)
+    runs = Runs(options.out, {"source": split.source, "settings": asdict(settings)})
     jobs = [
-        (name, kind, seed)
+        {"distortion": name, "model": kind, "seed": seed}
         for seed in range(options.seeds)
         for name in options.distortions
         for kind in options.models
     ]
-    try:
-        run_all(experiment, jobs, split.train, split.test, options.device)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on with the first unfinished run")
-    runs = experiment.runs()
-    if not runs:
-        return
-    page = table(experiment)
-    (options.out / "table.md").write_text(page, encoding="utf-8")
-    plot_errors(experiment)
-    for name in {run["distortion"]: None for run in runs}:
-        plot_digits(experiment, name, split.test)
-    print(f"\n{page}\nwritten to {options.out}")
+    command.complete(runs, jobs, partial(run, split, settings, options.out, options.device))
+    if finished := runs.runs():
+        page = table(finished, settings, split.source)
+        (options.out / "table.md").write_text(page, encoding="utf-8")
+        plot_errors(finished, options.out)
+        for name in {run["distortion"]: None for run in finished}:
+            plot_digits(runs, name, split.test)
+        print(f"\n{page}\nwritten to {options.out}")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__ or "", EPILOG, "distorted_digits")
     parser.add_argument(
         "--distortions",
         nargs="+",
@@ -540,7 +444,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FOLDER",
         help="take MNIST's own files, train-images-idx3-ubyte[.gz] and so on, from here instead",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each model (default: 3)")
     parser.add_argument(
         "--epochs", type=int, default=12, help="passes over the training digits (default: 12)"
     )
@@ -565,32 +468,18 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--full", action="store_true", help="all digits of the source, 150,000 steps of 256"
     )
     parser.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out/experiments/distorted_digits"),
-        help="folder of the results (default: %(default)s)",
-    )
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "epochs", "threads"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} is {getattr(options, name)}: must be at least 1")
+    options = command.options(parser, arguments)
     for name in ("learning-rate", "localizer-share"):
         if not (value := getattr(options, name.replace("-", "_"))) > 0:
             parser.error(f"--{name} is {value}: must be positive")
     return options
 
 
-def _values(runs: list[dict[str, Any]], distortion: str, model: str, key: str) -> list[Any]:
-    return [run[key] for run in runs if (run["distortion"], run["model"]) == (distortion, model)]
-
-
 def _cell(model: str, errors: dict[str, list[float]], of_paper: dict[str, float]) -> str:
     if not errors[model]:
         return ""
     return (
-        _errors(errors[model])
+        command.spread(errors[model])
         + _reduction(errors[model], errors[CNN] if model != CNN else [])
         + f", n={len(errors[model])}"
         + (
@@ -601,11 +490,6 @@ def _cell(model: str, errors: dict[str, list[float]], of_paper: dict[str, float]
             else ""
         )
     )
-
-
-def _errors(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
 
 
 def _reduction(values: list[float], baseline: list[float]) -> str:

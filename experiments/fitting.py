@@ -38,7 +38,8 @@ def fit(
     """
     optimizer = torch.optim.Adam(parameter_groups(model, learning_rate, localizer_share))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=0.1)
+    # Not 0.1: a rise of exactly one step, in ten, divides by zero.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=0.1001)
     monitor, said = CollapseMonitor(model), []
     model.train()
     with tqdm(total=steps, unit="step", leave=False) as bar:

@@ -12,15 +12,14 @@ from distorted_digits import (
     FAMILIES,
     MODELS,
     PAPER,
-    Experiment,
     Settings,
     build,
     held_back,
     origins,
     spread,
-    weights,
 )
 from distortions import DISTORTIONS, Distortion
+from fitting import weights
 
 from stn_ros.transformer.grid import target_grid
 
@@ -137,8 +136,8 @@ def test_held_back_digits_are_not_trained_on(bars):
 
 
 def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
-    command = ["--distortions", "R", "--models", "cnn", "st-affine", "--seeds", "2"]
-    command += ["--epochs", "1", "--out"]
+    order = ["--distortions", "R", "--models", "cnn", "st-affine", "--seeds", "2"]
+    order += ["--epochs", "1", "--out"]
     trained, train = [], distorted_digits.train
 
     def interrupted(*arguments, **options):
@@ -148,19 +147,19 @@ def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
         return train(*arguments, **options)
 
     monkeypatch.setattr(distorted_digits, "train", interrupted)
-    distorted_digits.main([*command, str(tmp_path)])
+    distorted_digits.main([*order, str(tmp_path)])
     assert "interrupted" in capsys.readouterr().out
     before = json.loads((tmp_path / "runs.json").read_text())
     assert [(run["model"], run["seed"]) for run in before] == [(CNN, 0), ("st-affine", 0)]
 
     trained.append("the one that was interrupted")
-    distorted_digits.main([*command, str(tmp_path)])
+    distorted_digits.main([*order, str(tmp_path)])
     after = json.loads((tmp_path / "runs.json").read_text())
     assert after[:2] == before
     assert [(run["model"], run["seed"]) for run in after[2:]] == [(CNN, 1), ("st-affine", 1)]
     assert len(trained) == 5
 
-    distorted_digits.main([*command, str(tmp_path)])
+    distorted_digits.main([*order, str(tmp_path)])
     assert len(trained) == 5
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"runs.json", "table.md", "errors.png", "R.png", "weights"}
@@ -169,50 +168,31 @@ def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
     assert "48 bars" in page
 
 
-def test_runs_with_other_settings_are_kept_apart(tmp_path):
-    first = Experiment("digits", Settings(1), tmp_path)
-    other = Experiment("digits", Settings(2), tmp_path)
-    first.add(distortion="R", model=CNN, seed=0)
-    assert first.done(distortion="R", model=CNN, seed=0)
-    assert not first.done(distortion="R", model=CNN, seed=1)
-    assert not other.done(distortion="R", model=CNN, seed=0)
-    other.add(distortion="R", model=CNN, seed=0)
-    assert len(first.runs()) == len(other.runs()) == 1
+def _finished(kind, seed, error, turn=1.0, misfit=1.0, said=()):
+    return {
+        "distortion": "R", "model": kind, "seed": seed, "error": error, "turn": turn,
+        "misfit": misfit, "parameters": 1000, "said": said, "seconds": 60, "machine": "a machine",
+    }  # fmt: skip
 
 
-def test_the_table_says_mean_spread_and_reduction(tmp_path):
-    experiment = Experiment("digits", Settings(1), tmp_path)
-    for kind, errors in {CNN: [4.0, 6.0], "st-affine": [2.0, 3.0], "st-tps": [5.0]}.items():
-        for seed, error in enumerate(errors):
-            experiment.add(
-                distortion="R",
-                model=kind,
-                seed=seed,
-                error=error,
-                turn=53.8 if kind == CNN else 20.0 + seed,
-                misfit=1.19 if kind == CNN else 0.5 + seed,
-                parameters=1000,
-                seconds=60,
-                said=["epoch 1: it left the picture"] * (kind == "st-tps"),
-                machine="a machine",
-            )
-    page = distorted_digits.table(experiment)
+def test_the_table_says_mean_spread_and_reduction():
+    runs = [_finished(CNN, seed, error, 53.8, 1.19) for seed, error in enumerate((4.0, 6.0))]
+    for seed, error in enumerate((2.0, 3.0)):
+        runs.append(_finished("st-affine", seed, error, 20.0 + seed, 0.5 + seed))
+    runs.append(_finished("st-tps", 0, 5.0, 20.0, 0.5, ["step 1: it left the picture"]))
+    page = distorted_digits.table(runs, Settings(1), "digits")
     assert "5.00 ± 1.41, n=2 (1.2)" in page
     assert "2.50 ± 0.71, -50%, n=2 (0.7, -42%)" in page
     assert "5.00, +0%, n=1 (0.7, -42%)" in page
     assert "| 53.8 | 20.5 |  | 20.0 |" in page
     assert "| 1.19 | 1.00 |  | 0.50 |" in page
-    assert "- R st-tps seed 0, epoch 1: it left the picture" in page
-    assert "5 runs, 5 minutes of training: a machine." in page
+    assert "- R st-tps seed 0, step 1: it left the picture" in page
+    assert "5 runs, 5.0 minutes: a machine." in page
 
 
-def test_the_papers_numbers_are_not_put_beside_clothes(tmp_path):
-    experiment = Experiment("8,000 of Debian dataset-fashion-mnist", Settings(1), tmp_path)
-    experiment.add(
-        distortion="R", model=CNN, seed=0, error=20.0, turn=1.0, misfit=1.0,
-        parameters=1, seconds=1, said=[], machine="a machine",
-    )  # fmt: skip
-    page = distorted_digits.table(experiment)
+def test_the_papers_numbers_are_not_put_beside_clothes():
+    source = "8,000 of Debian dataset-fashion-mnist"
+    page = distorted_digits.table([_finished(CNN, 0, 20.0)], Settings(1), source)
     assert "| 20.00, n=1 |" in page
     assert "paper" not in page
 
