@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """How long our grids and samplers take, beside PyTorch's and kornia's for the same thing.
 
-Contestants take turns in one run; medians and ratios are printed, forward alone and forward with
-backward to the parameters and the pictures. Needs the train extra (PyTorch); kornia's columns are
+Contestants take turns in one run on one thread, in an order drawn anew in each round. Counted is
+processor time: other programs disturb it less than the clock's. Printed are medians and, in
+brackets, medians of the ratios to ours within a round, for forward alone and for forward with
+backward to the parameters and the pictures. Needs the train extra (PyTorch); columns of kornia are
 left out where it is missing: `pip install kornia`.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +19,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
@@ -108,37 +112,41 @@ def main() -> None:
         warps = {name: warp for name, warp in warps.items() if warp is not None}
         times = timed(warps, shape, family, options.rounds)
         cells = [
-            "" if name not in warps else f"{1e3 * t[name]:.1f} ({t[name] / t['ours']:.2f})"
+            f"{1e3 * np.median(t[name]):.1f} ({np.median(t[name] / t['ours']):.2f})"
+            if name in warps
+            else ""
             for t in times
             for name in makers
         ]
         n, _, h, w = shape
         title = f"{h} x {w}, batch {n} | {type(family).__name__} | {sampler}"
         rows.append(f"| {title} | " + " | ".join(cells) + " |")
-    print(f"median ms of {options.rounds} rounds, one thread, in brackets the share of ours")
+    print(f"median processor ms of {options.rounds} rounds, in brackets the share of ours")
     print("| | | | forward | torch | kornia | + backward | torch | kornia |\n" + "|---" * 9 + "|")
     print("\n".join(rows))
 
 
 def timed(
     warps: dict[str, Warp], shape: tuple[int, ...], family: Family, rounds: int
-) -> list[dict[str, float]]:
-    """Median seconds of each, forward and with backward; without the first two rounds."""
+) -> list[dict[str, NDArray[np.float64]]]:
+    """Processor seconds of each in each round but the first two, forward and with backward."""
     pictures = torch.rand(shape)
     parameters = family.bounded(0.1 * torch.randn(shape[0], family.count))
     wanted = torch.rand(shape)
     taken: list[dict[str, list[float]]] = [{name: [] for name in warps} for _ in range(2)]
-    for _ in range(rounds + 2):
-        for name, warp in warps.items():
+    for number in range(rounds + 2):
+        order = random.Random(number).sample(list(warps), len(warps))
+        for name in order:
             with torch.no_grad():
-                start = time.perf_counter()
-                warp(pictures, parameters)
-                taken[0][name].append(time.perf_counter() - start)
+                start = time.process_time()
+                warps[name](pictures, parameters)
+                taken[0][name].append(time.process_time() - start)
+        for name in order:
             inputs = pictures.clone().requires_grad_(), parameters.clone().requires_grad_()
-            start = time.perf_counter()
-            warp(*inputs).backward(wanted)
-            taken[1][name].append(time.perf_counter() - start)
-    return [{name: float(np.median(t[2:])) for name, t in part.items()} for part in taken]
+            start = time.process_time()
+            warps[name](*inputs).backward(wanted)
+            taken[1][name].append(time.process_time() - start)
+    return [{name: np.array(t[2:]) for name, t in part.items()} for part in taken]
 
 
 if __name__ == "__main__":

@@ -36,6 +36,15 @@ class Cascade(nn.Module):
 
     Args:
         network: does the localizing. patches: side of the patch in each step, in turn.
+
+    Example:
+        >>> import torch
+        >>> cascade = Cascade(LocalizationNetwork(channels=16).eval(), patches=(32, 48))
+        >>> references = [torch.randint(0, 256, (1, side, side, 4)) for side in (32, 48)]
+        >>> frames = torch.randint(0, 256, (1, 60, 80, 3), dtype=torch.uint8)
+        >>> steps = cascade(references, frames, torch.eye(3)[None])
+        >>> [(tuple(step.patch.shape), tuple(step.theta.shape)) for step in steps]
+        [((1, 32, 32, 4), (1, 3, 3)), ((1, 48, 48, 4), (1, 3, 3))]
     """
 
     def __init__(self, network: LocalizationNetwork, patches: Sequence[int]) -> None:

@@ -83,6 +83,18 @@ def export_split(
 
     Raises:
         ValueError, RuntimeError: see `export_whole`.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from stn_ros.transformer.families import Affine
+        >>> from stn_ros.transformer.module import ConvolutionalLocalizer
+        >>> layer = SpatialTransformer(ConvolutionalLocalizer(1, (28, 28)), 20, Affine())
+        >>> small, large = torch.rand(2, 1, 28, 28), torch.rand(2, 3, 112, 112)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = [Path(folder) / name for name in ("localize.onnx", "transform.onnx")]
+        ...     export_split(layer, small, *paths, full=large)
+        ...     [path.exists() for path in paths]
+        [True, True]
     """
     fixed, pictures = _fixed(layer, pictures)
     parameters = _write(_Localize(fixed), {"pictures": pictures}, "parameters", localize, tolerance)

@@ -18,6 +18,11 @@ def target_grid(size: Sequence[int], like: Tensor) -> Tensor:
 
     Returns:
         (*size, d), the last axis x, y, z: x runs along the tensor's last axis.
+
+    Example:
+        >>> import torch
+        >>> target_grid((1, 2), torch.zeros(1)).tolist()
+        [[[-0.5, 0.0], [0.5, 0.0]]]
     """
     axes = [(torch.arange(n, dtype=like.dtype, device=like.device) * 2 + 1) / n - 1 for n in size]
     return torch.stack(torch.meshgrid(axes, indexing="ij")[::-1]).movedim(0, -1)
@@ -56,6 +61,12 @@ def projective_grid(theta: Tensor, height: int, width: int) -> Tensor:
 
     Returns:
         (N, height, width, 2), for `sampler.sample`.
+
+    Example:
+        >>> import torch
+        >>> theta = torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+        >>> projective_grid(theta, 1, 2).tolist()  # 2 is the width
+        [[[[0.0, 0.0], [1.0, 0.0]]]]
     """
     points = target_grid((height, width), theta).reshape(-1, 2)
     return apply_homography(theta, points).reshape(-1, height, width, 2)

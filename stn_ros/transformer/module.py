@@ -174,6 +174,15 @@ class CompositionalTransformer(nn.Module):
 
     Attributes:
         last: what the last forward pass did; its T transforms are those after each step.
+
+    Example:
+        >>> import torch
+        >>> from stn_ros.transformer.families import Similarity
+        >>> localizer = ConvolutionalLocalizer(1, (28, 28))
+        >>> layer = CompositionalTransformer([localizer, localizer], 20, Similarity())
+        >>> digits = torch.rand(3, 1, 28, 28)
+        >>> layer(digits).shape, layer.last.parameters.shape
+        (torch.Size([3, 1, 28, 28]), torch.Size([3, 2, 4]))
     """
 
     def __init__(
@@ -227,6 +236,11 @@ def tiled(family: Family, transforms: int) -> Tensor:
 
     Raises:
         ValueError: the family has no crops of pictures.
+
+    Example:
+        >>> from stn_ros.transformer.families import Affine
+        >>> tiled(Affine(), 2)[1].tolist()  # half the size, the upper right quarter
+        [-0.5, 0.0, 0.5, 0.0, -0.5, -0.5]
     """
     if not isinstance(family, MatrixFamily) or family.dims != 2:
         raise ValueError(
@@ -257,6 +271,14 @@ def parameter_groups(
 
     A localization network that moves fast leaves the picture before the rest has learnt what to
     look for. Everything within a transformer gets `localizer_share` of the learning rate.
+
+    Example:
+        >>> from stn_ros.transformer.families import Affine
+        >>> layer = SpatialTransformer(ConvolutionalLocalizer(1, (28, 28)), 20, Affine())
+        >>> network = nn.Sequential(layer, nn.Flatten(), nn.Linear(784, 10))
+        >>> optimizer = torch.optim.Adam(parameter_groups(network, 0.01))
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.01, 0.001]
     """
     slow = {id(p) for _, part in transformers(model) for p in part.parameters()}
     groups = [
@@ -277,6 +299,14 @@ def in_frame_penalty(model: nn.Module) -> Tensor:
 
     Raises:
         ValueError: no transformer has run yet.
+
+    Example:
+        >>> import torch
+        >>> from stn_ros.transformer.families import Translation
+        >>> layer = SpatialTransformer(nn.Flatten(), 4, Translation(), initial=torch.ones(1, 2))
+        >>> _ = layer(torch.rand(1, 1, 2, 2))  # x and y: 0.5 and 1.5
+        >>> in_frame_penalty(layer).item()
+        0.125
     """
     grids = [part.last.grid for _, part in transformers(model) if part.last is not None]
     if not grids:

@@ -32,6 +32,18 @@ class CollapseMonitor:
 
     Args:
         model: any network with transformers in it.
+
+    Example:
+        >>> import torch
+        >>> from stn_ros.transformer.families import Translation
+        >>> lost = torch.full((1, 2), 2.5)
+        >>> layer = SpatialTransformer(nn.Flatten(), 4, Translation(), initial=lost)
+        >>> monitor = CollapseMonitor(layer)
+        >>> _ = layer(torch.rand(1, 1, 2, 2))
+        >>> monitor.check()[0][:59]
+        'transformer of the network: 100% of what it samples lies ou'
+        >>> monitor.check()  # said once
+        []
     """
 
     def __init__(self, model: nn.Module) -> None:

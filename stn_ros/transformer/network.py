@@ -90,6 +90,14 @@ def local_correlation(reference: Tensor, patch: Tensor, radius: int) -> Tensor:
     Returns:
         (N, (2 radius + 1)^2, h, w); channel (dy + radius) * (2 radius + 1) + (dx + radius) holds
         the product with the patch cell at offset (dx, dy); zero outside the patch.
+
+    Example:
+        >>> import torch
+        >>> cells = torch.zeros(1, 1, 3, 3)
+        >>> cells[0, 0, 1, 1] = 1.0
+        >>> moved = cells.roll(1, dims=3)  # a cell to the right: dx = 1, dy = 0
+        >>> local_correlation(cells, moved, radius=1)[0, :, 1, 1].argmax().item()  # (0+1)*3 + 1+1
+        5
     """
     n, _c, h, w = reference.shape
     side = 2 * radius + 1
@@ -112,6 +120,13 @@ class LocalizationNetwork(nn.Module):
     Args:
         channels: width of the features.
         radius: reach of the correlation, in cells.
+
+    Example:
+        >>> import torch
+        >>> network = LocalizationNetwork(channels=16).eval()
+        >>> reference = torch.randint(0, 256, (2, 48, 48, 4), dtype=torch.uint8)
+        >>> network(reference, reference).flow.shape
+        torch.Size([2, 2, 12, 12])
     """
 
     def __init__(self, channels: int = 64, radius: int = 4) -> None:

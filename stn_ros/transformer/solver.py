@@ -36,6 +36,14 @@ def fit_homography(points: Tensor, targets: Tensor, weights: Tensor, ridge: floa
 
     Returns:
         (N, 3, 3), points -> targets.
+
+    Example:
+        >>> import torch
+        >>> square = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0]])
+        >>> shift = torch.tensor([0.2, 0.0])
+        >>> found = fit_homography(square, (square + shift)[None], torch.ones(1, 5), ridge=1e-7)
+        >>> torch.allclose(found[0, :, 2], torch.tensor([0.2, 0.0, 1.0]), atol=1e-3)
+        True
     """
     weights = weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-12)
     x, y = points[:, 0], points[:, 1]

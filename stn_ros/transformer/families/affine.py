@@ -11,7 +11,14 @@ from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
 
 
 class Affine(MatrixFamily):
-    """Six parameters: what theta adds to the identity, by rows (Jaderberg et al. 2015, eq. 1)."""
+    """Six parameters: what theta adds to the identity, by rows (Jaderberg et al. 2015, eq. 1).
+
+    Example:
+        >>> import torch
+        >>> half = torch.tensor([[-0.5, 0.0, 0.0, 0.0, -0.5, 0.0]])  # of the input, its middle
+        >>> Affine().map(half, torch.tensor([[1.0, 1.0]])).tolist()  # the output's corner
+        [[[0.5, 0.5]]]
+    """
 
     dims: ClassVar[int] = 2
     count = 6

@@ -11,7 +11,12 @@ from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
 
 
 class Affine3d(MatrixFamily):
-    """Twelve parameters: what the rows of the 3x4 matrix add to the identity; x, y, z in order."""
+    """Twelve parameters: what the rows of the 3x4 matrix add to the identity; x, y, z in order.
+
+    Example:
+        >>> Affine3d().grid(Affine3d().identity(), (4, 5, 6)).shape
+        torch.Size([1, 4, 5, 6, 3])
+    """
 
     dims: ClassVar[int] = 3
     count = 12

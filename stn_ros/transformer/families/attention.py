@@ -14,6 +14,12 @@ class Attention(MatrixFamily):
     """Three parameters: log of the scale, shift (x, y) (Jaderberg et al. 2015, eq. 2).
 
     The logarithm keeps the scale positive, so a crop never turns over.
+
+    Example:
+        >>> import math, torch
+        >>> crop = torch.tensor([[math.log(0.5), 0.25, 0.0]])  # half the size, right of the middle
+        >>> Attention().map(crop, torch.tensor([[-1.0, -1.0]])).round(decimals=4).tolist()
+        [[[-0.25, -0.5]]]
     """
 
     dims: ClassVar[int] = 2

@@ -47,7 +47,14 @@ class Family(nn.Module, ABC):
         return torch.zeros(n, self.count)
 
     def bounded(self, raw: Tensor) -> Tensor:
-        """Any numbers, pressed smoothly into (-limit, limit); nearly unchanged near zero."""
+        """Any numbers, pressed smoothly into (-limit, limit); nearly unchanged near zero.
+
+        Example:
+            >>> import torch
+            >>> from stn_ros.transformer.families import Translation
+            >>> Translation(limit=0.5).bounded(torch.tensor([0.01, 9.0]))
+            tensor([0.0100, 0.5000])
+        """
         return self.limit * torch.tanh(raw / self.limit)
 
     def grid(self, parameters: Tensor, size: Sequence[int]) -> Tensor:
@@ -62,6 +69,12 @@ class Family(nn.Module, ABC):
 
         Raises:
             ValueError: `parameters` or `size` does not fit the family.
+
+        Example:
+            >>> from stn_ros.transformer.families import Affine
+            >>> grid = Affine().grid(Affine().identity(n=2), (3, 4))
+            >>> grid.shape, grid[0, 0, :, 0].tolist()  # x of the pixel centres
+            (torch.Size([2, 3, 4, 2]), [-0.75, -0.25, 0.25, 0.75])
         """
         values = self._checked(parameters)
         if len(size) != self.dims:
@@ -102,7 +115,16 @@ class Family(nn.Module, ABC):
 
 
 class MatrixFamily(Family):
-    """A family whose members are matrices acting on homogeneous points; a group."""
+    """A family whose members are matrices acting on homogeneous points; a group.
+
+    Example:
+        >>> import torch
+        >>> from stn_ros.transformer.families import Affine
+        >>> family, parameters = Affine(), torch.tensor([[0.1, 0.2, 0.3, -0.2, 0.1, 0.4]])
+        >>> back = family.compose(parameters, family.inverse(parameters))
+        >>> torch.allclose(back, family.identity(), atol=1e-6)
+        True
+    """
 
     @abstractmethod
     def matrix(self, parameters: Tensor) -> Tensor:

@@ -20,6 +20,13 @@ class Projective(MatrixFamily):
 
     With a limit of 1 or less, bounded members keep each corner in its own quarter of the square.
     The four corners must stay a convex quadrilateral; limits up to 0.5 see to that.
+
+    Example:
+        >>> import torch
+        >>> lower = torch.tensor([[0.0, 0.25, 0, 0, 0, 0, 0, 0]])  # the top left corner's y
+        >>> corners = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+        >>> Projective().map(lower, corners).round(decimals=4).tolist()
+        [[[-1.0, -0.75], [1.0, 1.0]]]
     """
 
     dims: ClassVar[int] = 2

@@ -11,7 +11,14 @@ from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
 
 
 class SequenceAffine(MatrixFamily):
-    """Two parameters: log of the scale, and the shift, normalised: 2 is the sequence's length."""
+    """Two parameters: log of the scale, and the shift, normalised: 2 is the sequence's length.
+
+    Example:
+        >>> import math, torch
+        >>> second_half = torch.tensor([[math.log(0.5), 0.5]])
+        >>> SequenceAffine().grid(second_half, (4,)).flatten().round(decimals=4).tolist()
+        [0.125, 0.375, 0.625, 0.875]
+    """
 
     dims: ClassVar[int] = 1
     count = 2

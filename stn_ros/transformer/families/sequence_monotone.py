@@ -22,6 +22,14 @@ class SequenceMonotone(Family):
 
     Raises:
         ValueError: `pieces` is less than 2.
+
+    Example:
+        >>> import math, torch
+        >>> slow_then_fast = torch.tensor([[0.0, math.log(3.0)]])
+        >>> ends_and_middle = torch.tensor([[-1.0], [0.0], [1.0]])
+        >>> found = SequenceMonotone(pieces=2).map(slow_then_fast, ends_and_middle)
+        >>> found.flatten().round(decimals=4).tolist()
+        [-1.0, -0.5, 1.0]
     """
 
     dims: ClassVar[int] = 1

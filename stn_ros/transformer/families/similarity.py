@@ -15,6 +15,12 @@ class Similarity(MatrixFamily):
 
     The turn is one of the normalised square: in a picture that is not square it shears. The turn
     of a composition or an inverse lies in (-pi, pi].
+
+    Example:
+        >>> import math, torch
+        >>> quarter = torch.tensor([[math.pi / 2, 0.0, 0.0, 0.0]])
+        >>> Similarity().map(quarter, torch.tensor([[1.0, 0.0]])).round(decimals=4).abs().tolist()
+        [[[0.0, 1.0]]]
     """
 
     dims: ClassVar[int] = 2

@@ -31,6 +31,16 @@ class ThinPlateSpline(Family):
 
     Raises:
         ValueError: `side` is less than 2.
+
+    Example:
+        >>> family = ThinPlateSpline(side=3)
+        >>> family.count, family.control[0].tolist()
+        (18, [-0.6666666666666667, -0.6666666666666667])
+        >>> parameters = family.identity()
+        >>> parameters[0, 0] = 0.2  # x of the first point
+        >>> moved = family.map(parameters, family.control) - family.control
+        >>> moved[0, :2].round(decimals=4).abs().tolist()  # no other point moves
+        [[0.2, 0.0], [0.0, 0.0]]
     """
 
     dims: ClassVar[int] = 2
