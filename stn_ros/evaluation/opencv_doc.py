@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 
+from stn_ros.evaluation.packages import fetch_debian
 from stn_ros.runtime.paths import cache_folder
 from stn_ros.synthesis.textures import OPENCV_DOC_ENV, OPENCV_DOC_PHOTOS, opencv_doc_folder
 
@@ -43,58 +40,11 @@ def opencv_doc() -> Path:
     folder = opencv_doc_folder()
     if folder is not None and all((folder / name).is_file() for name in FILES):
         return folder
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise FileNotFoundError(
-                f"example pictures: {tool} is not on this machine, so Debian's opencv-doc can not "
-                f"be fetched; use a Debian or Ubuntu machine, {_BY_HAND}"
-            )
     target = cache_folder() / "opencv-doc"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    print("fetching Debian's opencv-doc (96 MB, once) ...", flush=True)
-    with tempfile.TemporaryDirectory(prefix=".opencv-doc.", dir=target.parent) as scratch:
-        _download(Path(scratch))
-        package = next(Path(scratch).glob("opencv-doc_*.deb"))
-        fresh = Path(scratch) / "fresh"
-        fresh.mkdir()
-        _unpack(package, fresh)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
+    fetch_debian("opencv-doc", FILES, target, "example pictures (96 MB)", _BY_HAND)
+    if missing := [name for name in FILES if not (target / name).is_file()]:
+        raise FileNotFoundError(
+            f"example pictures: this system's opencv-doc does not hold {', '.join(missing)}; use "
+            f"that of Debian 12 or Ubuntu 24.04, {_BY_HAND}"
+        )
     return target
-
-
-def _download(folder: Path) -> None:
-    run = subprocess.run(
-        ["apt-get", "download", "opencv-doc"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if run.returncode != 0 or not list(folder.glob("opencv-doc_*.deb")):
-        lines = [line for line in run.stderr.splitlines() if line.startswith("E:")]
-        raise FileNotFoundError(
-            f"example pictures: `apt-get download opencv-doc` failed ({' '.join(lines)}); run "
-            f"`apt-get update` as root and check the network, {_BY_HAND}"
-        )
-
-
-def _unpack(package: Path, target: Path) -> None:
-    """Take only the wanted files out of the package, by name."""
-    process = subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    missing = set(FILES)
-    with process, tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-        for member in archive:
-            name = Path(member.name).name
-            content = archive.extractfile(member) if name in missing and member.isfile() else None
-            if content is not None:
-                (target / name).write_bytes(content.read())
-                missing.discard(name)
-    if missing:
-        raise FileNotFoundError(
-            f"example pictures: {package.name} does not hold {', '.join(sorted(missing))}; "
-            f"use that of Debian 12 or Ubuntu 24.04, {_BY_HAND}"
-        )
