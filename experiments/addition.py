@@ -308,33 +308,12 @@ def plot_pairs(runs: Runs, distortion: str, model: str, digits: Digits, columns:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is not yet there, then write table and pictures."""
     parser = command.parser(__doc__ or "", EPILOG, "addition")
-    parser.add_argument(
-        "--distortions",
-        nargs="+",
-        choices=["R", "RTS", "P", "E"],
-        default=["RTS"],
-        metavar="D",
-        help="of R, RTS, P, E, see distorted_digits.py (default: RTS, the paper's)",
-    )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        choices=MODELS,
-        default=list(MODELS),
-        metavar="M",
-        help=f"of {', '.join(MODELS)} (default: all)",
-    )
+    command.add_some(parser, "distortions", ["R", "RTS", "P", "E"], ["RTS"])
+    command.add_some(parser, "models", list(MODELS))
     parser.add_argument(
         "--epochs", type=int, default=20, help="passes over the training digits (default: 20)"
     )
-    parser.add_argument(
-        "--idx-folder",
-        type=Path,
-        metavar="FOLDER",
-        help="take MNIST's own files, train-images-idx3-ubyte[.gz] and so on, from here",
-    )
-    parser.add_argument("--full", action="store_true", help="all digits of the source")
-    parser.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
+    command.add_digits(parser)
     options = command.options(parser, arguments)
     split = load("mnist", options.idx_folder, options.full)
     print(f"digits: {split.source}")
@@ -350,12 +329,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not runs.runs():
         return
     page = table(runs)
-    (options.out / "table.md").write_text(page, encoding="utf-8")
     plot_errors(runs)
     for distortion in options.distortions:
         for model in (name for name in options.models if TRANSFORMS[name]):
             plot_pairs(runs, distortion, model, split.test)
-    print(f"\n{page}\nwritten to {options.out}")
+    command.write(page, options.out)
 
 
 def _connected(inputs: int, hidden: int, layers: int) -> nn.Sequential:

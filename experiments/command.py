@@ -31,6 +31,47 @@ def parser(description: str, epilog: str, name: str) -> argparse.ArgumentParser:
     return made
 
 
+def add_some(
+    made: argparse.ArgumentParser,
+    name: str,
+    every: Mapping[str, str] | Sequence[str],
+    default: Sequence[str] | None = None,
+) -> None:
+    """Add an option that takes some of `every`, which may say what each means; by default all."""
+    words = (
+        [f"{key}: {text}" for key, text in every.items()] if isinstance(every, Mapping) else every
+    )
+    chosen = "all" if default is None else " ".join(default)
+    made.add_argument(
+        f"--{name}",
+        nargs="+",
+        choices=list(every),
+        default=list(every if default is None else default),
+        metavar=name[0].upper(),
+        help=f"{'; '.join(words)} (default: {chosen})",
+    )
+
+
+def add_digits(made: argparse.ArgumentParser) -> None:
+    """Add --idx-folder and --full, see `digits.load`, and --device."""
+    made.add_argument(
+        "--idx-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="take MNIST's own files, train-images-idx3-ubyte[.gz] and so on, from here instead",
+    )
+    made.add_argument("--full", action="store_true", help="all digits of the source")
+    made.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
+
+
+def add_pairs(made: argparse.ArgumentParser, steps: int, pairs: int) -> None:
+    """Add --steps and --pairs, with these defaults."""
+    made.add_argument("--steps", type=int, default=steps, help="of training (default: %(default)s)")
+    made.add_argument(
+        "--pairs", type=int, default=pairs, help="judged in each run (default: %(default)s)"
+    )
+
+
 def options(made: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """Read the arguments, refuse whole numbers below 1, and set PyTorch's threads."""
     read = made.parse_args(arguments)
@@ -86,6 +127,12 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
     return "\n".join(lines)
+
+
+def write(page: str, folder: Path) -> None:
+    """Keep a page as table.md, and show it."""
+    (folder / "table.md").write_text(page, encoding="utf-8")
+    print(f"\n{page}\nwritten to {folder}")
 
 
 def effort(runs: Sequence[Mapping[str, Any]]) -> str:

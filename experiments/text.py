@@ -462,10 +462,7 @@ def plot(runs: list[dict[str, Any]], folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run what is not yet there, then write table and picture."""
     parser = command.parser(__doc__ or "", EPILOG, "text")
-    parser.add_argument(
-        "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="M",
-        help=f"of {', '.join(MODELS)} (default: all)",
-    )  # fmt: skip
+    command.add_some(parser, "models", MODELS)
     parser.add_argument("--epochs", type=int, default=Settings.epochs, help="default: %(default)s")
     options = command.options(parser, arguments)
     rows, settings = snippets(), Settings(epochs=options.epochs)
@@ -477,9 +474,8 @@ def main(arguments: list[str] | None = None) -> None:
     command.complete(runs, jobs, partial(run, rows, settings))
     if finished := runs.runs():
         page = table(finished, settings, source)
-        (options.out / "table.md").write_text(page, encoding="utf-8")
         plot(finished, options.out)
-        print(f"\n{page}\nwritten to {options.out}")
+        command.write(page, options.out)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ import torch
 from runs import Runs
 
 
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_options_name_what_is_wrong(capsys):
     parser = command.parser("What it does.", "An example.", "name")
-    threads = torch.get_num_threads()
-    try:
-        assert command.options(parser, []).out == Path("out/experiments/name")
-    finally:
-        torch.set_num_threads(threads)
+    assert command.options(parser, []).out == Path("out/experiments/name")
     with pytest.raises(SystemExit):
         command.options(parser, ["--seeds", "0"])
     assert "--seeds is 0: must be at least 1" in capsys.readouterr().err
@@ -57,3 +60,16 @@ def test_markdown_and_effort():
     assert command.markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     runs = [{"seconds": 30, "machine": "one"}, {"seconds": 60.0, "machine": "two"}]
     assert command.effort(runs) == "2 runs, 1.5 minutes: one; two."
+
+
+def test_some_of_what_there_is_are_chosen(capsys):
+    made = command.parser("about", "examples", "thing")
+    command.add_some(made, "models", {"cnn": "plain", "st": "with a transformer"})
+    command.add_some(made, "kinds", ["a", "b"], ["b"])
+    assert command.options(made, []).models == ["cnn", "st"]
+    assert command.options(made, []).kinds == ["b"]
+    assert command.options(made, ["--kinds", "a", "b", "--models", "st"]).kinds == ["a", "b"]
+    with pytest.raises(SystemExit):
+        command.options(made, ["--models", "rnn"])
+    assert "rnn" in capsys.readouterr().err
+    assert "st: with a transformer (default: all)" in " ".join(made.format_help().split())
