@@ -5,7 +5,7 @@ Two operations in a loop (inverse-compositional Spatial Transformer, Lin & Lucey
 coarse to fine: *locate* tries every turn in the plane at once and keeps the best, *refine* brings
 those close, *polish* makes the winner exact. What the network answers is then refined on the pixels
 themselves (`photometric`). An object known from the last frame is followed by its pixels alone; at
-every third frame, and where they lose hold, the network takes one coarse step.
+every fifth frame, and where they lose hold, the network takes one coarse step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FOLLOWED = 2
 """Photometric steps, at most, of an object that is followed."""
 FOLLOWED_SIDE = 10
 """Photometric tiles along the longer side of an object that is followed, at most."""
-CHECKED = 3
+CHECKED = 5
 """Frames in which the network looks once at an object that is followed; the pixels alone follow it
 through the others, and call for the network when they lose hold."""
 HELD = 3
