@@ -71,6 +71,12 @@ def to_corners(homography: ArrayLike, size: tuple[int, int]) -> Array:
     return apply(homography, face_corners(size))
 
 
+def longest_side(corners: Array) -> float:
+    """Length of the longest edge of a quadrilateral (4, 2)."""
+    edges = corners - corners[[3, 0, 1, 2]]
+    return float(np.hypot(edges[:, 0], edges[:, 1]).max())
+
+
 def corner_error(first: ArrayLike, second: ArrayLike, size: tuple[int, int]) -> float:
     """Mean distance, in target pixels, between the four corners as two homographies place them."""
     return float(np.linalg.norm(to_corners(first, size) - to_corners(second, size), axis=1).mean())

@@ -136,12 +136,12 @@ def detection3d(
     `R`, `t` take object points to the header's frame, in metres; `covariance` is 6x6 in ROS order
     (x, y, z, turns about the fixed axes), None if unknown; `size` is (width, height) in metres.
     """
-    result = _hypothesis(name, score)
-    result.pose.pose = pose(R, t)
+    result, place = _hypothesis(name, score), pose(R, t)
+    result.pose.pose = place
     if covariance is not None:
         result.pose.covariance = np.ascontiguousarray(covariance, np.float64).ravel()
     width, height = size
-    box = BoundingBox3D(center=pose(R, t), size=Vector3(x=width, y=height, z=0.0))
+    box = BoundingBox3D(center=place, size=Vector3(x=width, y=height, z=0.0))
     return Detection3D(header=header, id=identity, results=[result], bbox=box)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.geometry.camera import CameraModel
-from stn_ros.geometry.homography import is_visible_face, jacobian, to_corners
+from stn_ros.geometry.homography import is_visible_face, jacobian, longest_side, to_corners
 from stn_ros.geometry.patch import (
     MARGIN,
     normalised_patch_to_canonical,
@@ -329,7 +329,7 @@ class Canonicalizer:
         index = self._index[known.object_name]
         size = self.objects[index].size
         corners = to_corners(known.homography, size)
-        deviation = _ASTRAY * _longest_side(corners)
+        deviation = _ASTRAY * longest_side(corners)
         refined = self._refiners[index].refine(
             sampler,
             known.homography,
@@ -415,7 +415,7 @@ class Canonicalizer:
             if not is_visible_face(homography, size):
                 continue
             corners = to_corners(homography, size)
-            side = _longest_side(corners)
+            side = longest_side(corners)
             if side < MIN_SIDE:
                 continue
             shift = corners - to_corners(hypothesis.homography, size)
@@ -495,12 +495,8 @@ class Canonicalizer:
         )
 
 
-def _longest_side(corners: Array) -> float:
-    return float(np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max())
-
-
 def _loose(answer: Alignment) -> bool:
-    deviation = LOOSE * _longest_side(answer.corners)
+    deviation = LOOSE * longest_side(answer.corners)
     return bool(np.trace(answer.corner_covariance) / 8 > deviation**2)
 
 

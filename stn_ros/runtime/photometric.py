@@ -18,7 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import is_visible_face, jacobian, normalised_to_pixel, to_corners
+from stn_ros.geometry.homography import (
+    is_visible_face,
+    jacobian,
+    longest_side,
+    normalised_to_pixel,
+    to_corners,
+)
 from stn_ros.runtime.sampling import FrameSampler
 
 Array = NDArray[np.float64]
@@ -150,10 +156,7 @@ class PhotometricRefiner:
             blurs = (min(_BLURS, key=lambda sigma: abs(sigma - blur * length)),)
         first, sigma = max((_score(self._reference(side, b), seen), b) for b in blurs)
         reference = self._reference(side, sigma)
-        blur = sigma / length
-        likeness = _median_likeness(reference, seen)
-        unmoved = Refined(homography, corner_covariance, likeness, blur, settled=False)
-        settled = False
+        start, blur, settled = seen, sigma / length, False
         for step in range(steps):
             if step:
                 seen = self._seen(sampler, to_camera @ motion, raster)
@@ -173,15 +176,15 @@ class PhotometricRefiner:
             or moved @ prior @ moved > _FARTHEST
             or not is_visible_face(refined, self._size)
         ):
-            return unmoved
+            likeness = _median_likeness(reference, start)
+            return Refined(homography, corner_covariance, likeness, blur, settled=False)
         covariance = spread @ np.linalg.inv(information) @ spread.T
         likeness = _median_likeness(reference, seen)
         return Refined(refined / refined[2, 2], covariance, likeness, blur, settled)
 
     def _side(self, homography: Array, finest: int) -> int:
         """Tiles along the longer side that take in every pixel of the frame, if they may."""
-        corners = to_corners(homography, self._size)
-        longest = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).max()
+        longest = longest_side(to_corners(homography, self._size))
         return next((s for s in SIDES if s * TILE >= _FILLED * longest or s >= finest), SIDES[-1])
 
     def _raster(self, side: int) -> _Raster:

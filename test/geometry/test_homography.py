@@ -148,3 +148,9 @@ def test_not_a_visible_face():
     assert hg.is_visible_face(behind, (16, 48))
     assert not hg.is_visible_face(np.full((3, 3), np.nan), (64, 48))
     assert not hg.is_visible_face(np.zeros((3, 3)), (64, 48))
+
+
+def test_longest_side_by_hand():
+    corners = np.array([[0.0, 0], [4, 3], [4, 6], [0, 6]])  # 5, 3, 4, 6
+    assert hg.longest_side(corners) == 6.0
+    assert hg.longest_side(np.roll(corners, 1, axis=0)) == 6.0
