@@ -251,13 +251,18 @@ def _bend_equidistant(points: Array, d: Array, limit: float) -> Array:
 
 
 def _unbend_equidistant(bent: Array, d: Array, limit: float) -> Array:
-    """Inverse by Newton's method on the angle; nan at 90 degrees off the axis and beyond."""
+    """Inverse by bisection on the angle; nan at 90 degrees off the axis and beyond.
+
+    Newton's method goes astray where the bent angle hardly grows any more.
+    """
     wanted = np.linalg.norm(bent, axis=-1)
     polynomial = np.poly1d([*d[::-1], 1.0])(np.poly1d([1.0, 0.0, 0.0])) * np.poly1d([1.0, 0.0])
-    growth = polynomial.deriv()
-    angle = np.minimum(wanted, 0.999 * limit)
-    for _ in range(25):
-        angle = np.clip(angle - (polynomial(angle) - wanted) / growth(angle), 0, 0.9999 * limit)
+    low, high = np.zeros_like(wanted), np.full_like(wanted, 0.9999 * limit)
+    for _ in range(53):  # as many bits as a float has
+        middle = (low + high) / 2
+        short = polynomial(middle) < wanted
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    angle = (low + high) / 2
     scale = np.where(wanted > 1e-12, np.tan(angle) / np.maximum(wanted, 1e-12), 1.0)
     scale[~(np.abs(polynomial(angle) - wanted) < 1e-7)] = np.nan
     return bent * scale[..., None]
