@@ -2,10 +2,10 @@
 """How long our grids and samplers take, beside PyTorch's and kornia's for the same thing.
 
 Contestants take turns in one run on one thread, in an order drawn anew in each round. Counted is
-processor time: other programs disturb it less than the clock's. Printed are medians and, in
-brackets, medians of the ratios to ours within a round, for forward alone and for forward with
-backward to the parameters and the pictures. Needs the train extra (PyTorch); columns of kornia are
-left out where it is missing: `pip install kornia`.
+processor time: other programs disturb it less than the clock's; on a GPU it is the clock's, until
+the GPU is done. Printed are medians and, in brackets, medians of the ratios to ours within a
+round, for forward alone and for forward with backward to the parameters and the pictures. Needs
+the train extra (PyTorch); columns of kornia are left out where it is missing: `pip install kornia`.
 """
 
 from __future__ import annotations
@@ -49,10 +49,9 @@ def in_torch(family: Family, sampler: str) -> Warp | None:
     """PyTorch's own, where it has it."""
     if not isinstance(family, Affine) or sampler not in ("bilinear", "bicubic"):
         return None
-    eye = torch.eye(2, 3)
 
     def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
-        theta = parameters.reshape(-1, 2, 3) + eye
+        theta = parameters.reshape(-1, 2, 3) + torch.eye(2, 3, device=parameters.device)
         grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
         return functional.grid_sample(pictures, grid, mode=sampler, align_corners=False)
 
@@ -77,7 +76,7 @@ def in_kornia(family: Family, sampler: str) -> Warp | None:
 
         def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
             n = len(parameters)
-            here = control.expand(n, -1, -1)
+            here = control.to(parameters.device).expand(n, -1, -1)
             there = here + parameters.reshape(n, -1, 2)
             weights = transform.get_tps_transform(here, there)
             return transform.warp_image_tps(pictures, there, *weights, align_corners=False)
@@ -87,7 +86,8 @@ def in_kornia(family: Family, sampler: str) -> Warp | None:
     def warp(pictures: Tensor, parameters: Tensor) -> Tensor:
         # Its matrices map input to output pixels, an integer being a centre.
         h, w = pictures.shape[2:]
-        pixels = torch.tensor([[w / 2, 0, (w - 1) / 2], [0, h / 2, (h - 1) / 2], [0, 0, 1]])
+        rows = [[w / 2, 0, (w - 1) / 2], [0, h / 2, (h - 1) / 2], [0, 0, 1]]
+        pixels = torch.tensor(rows, device=parameters.device)
         matrix = pixels @ torch.linalg.inv(family.matrix(parameters)) @ torch.linalg.inv(pixels)
         if isinstance(family, Affine):
             return transform.warp_affine(pictures, matrix[:, :2], (h, w), **options)
@@ -101,18 +101,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="PyTorch's name of it (default: cpu)")
     options = parser.parse_args()
+    device = torch.device(options.device)
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     cases = [(s, f, r) for s in SHAPES for f in FAMILIES for r in SAMPLERS]
-    rows = []
+    rows, digits = [], 1 if device.type == "cpu" else 2
     for shape, family, sampler in tqdm(cases, unit="case", leave=False):
         makers = {"ours": ours, "torch": in_torch, "kornia": in_kornia}
         warps = {name: make(family, sampler) for name, make in makers.items()}
         warps = {name: warp for name, warp in warps.items() if warp is not None}
-        times = timed(warps, shape, family, options.rounds)
+        times = timed(warps, shape, family, options.rounds, device)
         cells = [
-            f"{1e3 * np.median(t[name]):.1f} ({np.median(t[name] / t['ours']):.2f})"
+            f"{1e3 * np.median(t[name]):.{digits}f} ({np.median(t[name] / t['ours']):.2f})"
             if name in warps
             else ""
             for t in times
@@ -121,32 +123,52 @@ def main() -> None:
         n, _, h, w = shape
         title = f"{h} x {w}, batch {n} | {type(family).__name__} | {sampler}"
         rows.append(f"| {title} | " + " | ".join(cells) + " |")
-    print(f"median processor ms of {options.rounds} rounds, in brackets the share of ours")
+    clock = (
+        "processor ms" if device.type == "cpu" else f"ms on {torch.cuda.get_device_name(device)}"
+    )
+    print(f"median {clock} of {options.rounds} rounds, in brackets the share of ours")
     print("| | | | forward | torch | kornia | + backward | torch | kornia |\n" + "|---" * 9 + "|")
     print("\n".join(rows))
 
 
 def timed(
-    warps: dict[str, Warp], shape: tuple[int, ...], family: Family, rounds: int
+    warps: dict[str, Warp],
+    shape: tuple[int, ...],
+    family: Family,
+    rounds: int,
+    device: torch.device,
 ) -> list[dict[str, NDArray[np.float64]]]:
-    """Processor seconds of each in each round but the first two, forward and with backward."""
-    pictures = torch.rand(shape)
-    parameters = family.bounded(0.1 * torch.randn(shape[0], family.count))
-    wanted = torch.rand(shape)
+    """Seconds of each in each round but the first two, forward and with backward."""
+    pictures = torch.rand(shape, device=device)
+    parameters = family.bounded(0.1 * torch.randn(shape[0], family.count, device=device))
+    wanted = torch.rand(shape, device=device)
+
+    def seconds(work: Callable[[], object]) -> float:
+        if device.type == "cpu":
+            start = time.process_time()
+            work()
+            return time.process_time() - start
+        torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        work()
+        torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
     taken: list[dict[str, list[float]]] = [{name: [] for name in warps} for _ in range(2)]
     for number in range(rounds + 2):
         order = random.Random(number).sample(list(warps), len(warps))
         for name in order:
             with torch.no_grad():
-                start = time.process_time()
-                warps[name](pictures, parameters)
-                taken[0][name].append(time.process_time() - start)
+                taken[0][name].append(seconds(partial(warps[name], pictures, parameters)))
         for name in order:
             inputs = pictures.clone().requires_grad_(), parameters.clone().requires_grad_()
-            start = time.process_time()
-            warps[name](*inputs).backward(wanted)
-            taken[1][name].append(time.process_time() - start)
+            both = partial(_there_and_back, warps[name], inputs, wanted)
+            taken[1][name].append(seconds(both))
     return [{name: np.array(t[2:]) for name, t in part.items()} for part in taken]
+
+
+def _there_and_back(warp: Warp, inputs: tuple[Tensor, Tensor], wanted: Tensor) -> None:
+    warp(*inputs).backward(wanted)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def machine() -> str:
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"
+    device = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_initialized() else ""
+    return f"{device}{name}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"
 
 
 def _holds(run: Mapping[str, Any], key: Mapping[str, Any]) -> bool:

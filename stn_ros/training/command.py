@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="processes that render or, where the device does, draw new faces for it (1)",
     )
+    parser.add_argument(
+        "--batch-factor",
+        type=int,
+        default=1,
+        help="samples in a batch, in multiples of the usual; a GPU has room for 8 or more (1)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="of the network, 0: all cores (0)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the start (0.001)")
     parser.add_argument("--export", type=Path, help="network folder (default: FOLDER/network)")
@@ -55,9 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, fit the confidence, export."""
-    for name, least in (("minutes", 0.0), ("workers", 0), ("threads", 0), ("answers", 20)):
-        if getattr(args, name) < least:
-            raise ValueError(f"--{name} is {getattr(args, name)}: must be at least {least}")
+    least = {"minutes": 0.0, "workers": 0, "batch_factor": 1, "threads": 0, "answers": 20}
+    for name, bound in least.items():
+        if getattr(args, name) < bound:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is {getattr(args, name)}: must be at least {bound}")
     try:
         # PyTorch is no part of the robot's install.
         from stn_ros.training.export import export_bundle
@@ -75,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         renderer=args.renderer,
         workers=args.workers,
         threads=args.threads,
+        batch_factor=args.batch_factor,
     )
     trainer = Trainer(settings)
     print(
@@ -93,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         "minutes": round(trainer.spent / 60),
         "steps": trainer.step,
         "samples": trainer.samples,
+        "batch_factor": args.batch_factor,
         "seed": args.seed,
         "device": str(trainer.device),
         "renderer": trainer.renderer,

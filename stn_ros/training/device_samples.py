@@ -64,10 +64,12 @@ _SIBLINGS = 4 / 7
 """Share of the pairs in the bank that are siblings: as many faces as `SampleMaker` holds."""
 _GROUPS = 2
 """Views are rendered in this many groups, by size: each on the canvas of its largest."""
-_AHEAD = 8
-"""Batches a GPU renders at a time: what starting many kernels costs is shared among them."""
-_RENEWED = 2
-"""Most drawings taken into the bank for each `batch`."""
+_AT_ONCE = 2400
+"""Most samples a GPU renders at a time: what starting thousands of kernels costs is shared."""
+_SAMPLE_MEMORY = 9_000_000
+"""Bytes that rendering takes for each of them."""
+_RENEWED = 0.01
+"""Most drawings taken into the bank, for each sample."""
 _RELATED, _FLIPPED, _FAR, _STRANGER = range(4)
 _SHARES = (1.0, 0.7, 0.3, 0.6)
 """Of the refining rows of each kind, how many there are a view: related, flipped, far, stranger."""
@@ -275,7 +277,7 @@ class DeviceSampleMaker:
 
     def batch(self, stage: Stage, count: int) -> list[Tensor]:
         """`count` new samples of a stage: the fields of `samples.Batch`, in their order."""
-        for drawing in self._artists.take(_RENEWED):
+        for drawing in self._artists.take(math.ceil(_RENEWED * count)):
             pair = int(self._rng.integers(self._pairs))
             self._bank.put(pair, int(self._rng.integers(len(self._bank.stock.surfaces))), drawing)
         parts: list[list[Tensor]] = []
@@ -464,13 +466,20 @@ def _quarter_turns(quarters: Tensor) -> Tensor:
 
 
 def device_batches(
-    seed: int, device: torch.device, faces: Sequence[NDArray[np.uint8]], artists: int
+    seed: int,
+    device: torch.device,
+    faces: Sequence[NDArray[np.uint8]],
+    artists: int,
+    batch_factor: int = 1,
 ) -> Iterator[tuple[int, list[Tensor]]]:
     """Batches of all stages in turn, with the index of the stage; see `DeviceSampleMaker`."""
-    ahead = _AHEAD if device.type == "cuda" else 1
+    at_once = 0.0
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        at_once = min(_AT_ONCE, memory / 4 / _SAMPLE_MEMORY)
     with closing(DeviceSampleMaker(seed, device, given=faces, artists=artists)) as maker:
         streams = [
-            (index, _stream(maker, stage, ahead))
+            (index, _stream(maker, stage, batch_factor * stage.batch, at_once))
             for index, stage in enumerate(STAGES)
             for _ in range(stage.weight)
         ]
@@ -479,8 +488,11 @@ def device_batches(
                 yield index, next(stream)
 
 
-def _stream(maker: DeviceSampleMaker, stage: Stage, ahead: int) -> Iterator[list[Tensor]]:
+def _stream(
+    maker: DeviceSampleMaker, stage: Stage, count: int, at_once: float
+) -> Iterator[list[Tensor]]:
+    ahead = max(1, int(at_once / count))
     while True:
-        fields = maker.batch(stage, ahead * stage.batch)
-        parts = (field.split(stage.batch) for field in fields)
+        fields = maker.batch(stage, ahead * count)
+        parts = (field.split(count) for field in fields)
         yield from (list(part) for part in zip(*parts, strict=True))

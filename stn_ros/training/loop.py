@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
@@ -50,6 +52,8 @@ class Settings:
             first ones are used throughout).
         checkpoint_every, check_every: seconds; no checks at all if infinite.
         faces: BGR pictures of faces to be known above all, see `SampleMaker`.
+        batch_factor: a batch has so many times the samples of `STAGES`; for a GPU, which takes as
+            long for one sample as for hundreds.
     """
 
     folder: Path
@@ -64,14 +68,16 @@ class Settings:
     checkpoint_every: float = 60.0
     check_every: float = 300.0
     faces: tuple[NDArray[np.uint8], ...] = ()
+    batch_factor: int = 1
 
 
 class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
     """Batches of all stages in turn, each worker with a seed of its own."""
 
-    def __init__(self, seed: int, faces: tuple[NDArray[np.uint8], ...]) -> None:
+    def __init__(self, seed: int, faces: tuple[NDArray[np.uint8], ...], batch_factor: int) -> None:
         self._seed = seed
         self._faces = faces
+        self._batch_factor = batch_factor
 
     def __iter__(self) -> Iterator[tuple[int, list[Tensor]]]:
         cv2.setNumThreads(1)
@@ -82,7 +88,7 @@ class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
         while True:
             for index in order:
                 stage = STAGES[index]
-                yield index, to_tensors(maker.batch(stage, stage.batch))
+                yield index, to_tensors(maker.batch(stage, self._batch_factor * stage.batch))
 
 
 def to_tensors(batch: Batch) -> list[Tensor]:
@@ -111,7 +117,10 @@ class Trainer:
         self.average = LocalizationNetwork().to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=1e-4,
+            fused=self.device.type == "cuda",
         )
         self.step, self.samples, self.spent = 0, 0, 0.0
         self._checkpoint = settings.folder / "checkpoint.pt"
@@ -195,9 +204,11 @@ class Trainer:
         settings = self.settings
         seed = settings.seed + self.step
         if self.renderer == "device":
-            return device_batches(seed, self.device, settings.faces, settings.workers)
+            return device_batches(
+                seed, self.device, settings.faces, settings.workers, settings.batch_factor
+            )
         loader = DataLoader(
-            _Stream(seed, settings.faces),
+            _Stream(seed, settings.faces, settings.batch_factor),
             batch_size=None,
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,
@@ -228,13 +239,13 @@ class Trainer:
             self.optimizer.step()
         with torch.no_grad():
             decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
-            for slow, fast in zip(
-                self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                if slow.dtype.is_floating_point:
-                    slow.lerp_(fast, 1 - decay)
-                else:
-                    slow.copy_(fast)
+            slow, fast = (
+                list(network.state_dict().values()) for network in (self.average, self.network)
+            )
+            floats = [tensor.dtype.is_floating_point for tensor in slow]
+            get_ema_multi_avg_fn(decay)(
+                list(compress(slow, floats)), list(compress(fast, floats)), self.step
+            )
         self.step += 1
         self.samples += len(reference)
         return losses

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+_NEAREST = 0.05
+"""Least depth that a homography divides by."""
 
 
 def target_grid(size: Sequence[int], like: Tensor) -> Tensor:
@@ -29,15 +33,8 @@ def target_grid(size: Sequence[int], like: Tensor) -> Tensor:
 
 
 def apply_matrix(matrix: Tensor, points: Tensor) -> Tensor:
-    """(N, r, d + 1) applied to homogeneous (K, d) points, the last 1 left out -> (N, K, r).
-
-    One matrix product for the whole batch. In memory the coordinates lie one after another, each in
-    one piece, which PyTorch's sampler reads faster than pairs: beside `affine_grid` and
-    `grid_sample` that is what makes ours the faster, see benchmarks/sampler.py.
-    """
-    n, rows, columns = matrix.shape
-    flat = matrix.reshape(-1, columns)
-    return torch.addmm(flat[:, -1:], flat[:, :-1], points.T).reshape(n, rows, -1).transpose(1, 2)
+    """(N, r, d + 1) applied to (K, d) points made homogeneous -> (N, K, r)."""
+    return apply_to_columns(matrix, _columns(points))
 
 
 def apply_homography(matrix: Tensor, points: Tensor) -> Tensor:
@@ -46,11 +43,45 @@ def apply_homography(matrix: Tensor, points: Tensor) -> Tensor:
     Points at or behind the horizon are pushed far away instead of changing sign.
     """
     if points.dim() == 2:
-        place, depth = apply_matrix(matrix[:, :2], points), apply_matrix(matrix[:, 2:], points)
-    else:
-        mapped = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, :, 2].unsqueeze(1)
-        place, depth = mapped.split((2, 1), dim=-1)
-    return place / depth.clamp_min(0.05)
+        return project_columns(matrix, _columns(points))
+    mapped = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, :, 2].unsqueeze(1)
+    place, depth = mapped.split((2, 1), dim=-1)
+    return place / depth.clamp_min(_NEAREST)
+
+
+def apply_to_columns(matrix: Tensor, columns: Tensor) -> Tensor:
+    """(N, r, d + 1) applied to homogeneous points (d + 1, K) -> (N, K, r).
+
+    One matrix product for the whole batch. In memory the coordinates lie one after another, each in
+    one piece, which PyTorch's sampler reads faster than pairs: beside `affine_grid` and
+    `grid_sample` that is what makes ours the faster, see benchmarks/sampler.py.
+    """
+    n, rows, width = matrix.shape
+    return (matrix.reshape(-1, width) @ columns).reshape(n, rows, -1).transpose(1, 2)
+
+
+def project_columns(matrix: Tensor, columns: Tensor) -> Tensor:
+    """`apply_homography` (N, 3, 3) to homogeneous points (3, K) -> (N, K, 2)."""
+    place, depth = apply_to_columns(matrix, columns).transpose(1, 2).split((2, 1), dim=1)
+    return (place / depth.clamp_min(_NEAREST)).transpose(1, 2)
+
+
+def target_columns(size: Sequence[int], like: Tensor) -> Tensor:
+    """`target_grid` as homogeneous points (d + 1, K), K pixels row by row; kept for each size.
+
+    To be read only. Making them anew takes ten small steps, which on a GPU last longer than the
+    sampling itself.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # sizes may be part of the graph
+        return _columns(target_grid(size, like).reshape(-1, len(size)))
+    return _kept_columns(tuple(size), like.dtype, like.device)
+
+
+def constant(values: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    """A small matrix, of the type and on the device of `like`; kept, and to be read only."""
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    return _kept_constant(tuple(map(tuple, values)), like.dtype, like.device)
 
 
 def projective_grid(theta: Tensor, height: int, width: int) -> Tensor:
@@ -68,5 +99,25 @@ def projective_grid(theta: Tensor, height: int, width: int) -> Tensor:
         >>> projective_grid(theta, 1, 2).tolist()  # 2 is the width
         [[[[0.0, 0.0], [1.0, 0.0]]]]
     """
-    points = target_grid((height, width), theta).reshape(-1, 2)
-    return apply_homography(theta, points).reshape(-1, height, width, 2)
+    columns = target_columns((height, width), theta)
+    return project_columns(theta, columns).reshape(-1, height, width, 2)
+
+
+def _columns(points: Tensor) -> Tensor:
+    return torch.cat([points.T, torch.ones_like(points[:, :1]).T])
+
+
+# Outside inference mode: what is made within it can not be part of a gradient later.
+@lru_cache(maxsize=16)
+def _kept_columns(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        exact = target_grid(size, torch.zeros(1, dtype=torch.float64))
+        return _columns(exact.reshape(-1, len(size))).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _kept_constant(
+    values: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        return torch.tensor(values, dtype=dtype, device=device)

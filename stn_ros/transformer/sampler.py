@@ -69,9 +69,10 @@ def sample(
         if flat:  # a sequence is a picture of one row
             values = values.unsqueeze(2)
             fine = torch.cat([fine, torch.zeros_like(fine)], dim=-1).unsqueeze(1)
-        if mode == "bicubic" and torch.is_grad_enabled():
-            # PyTorch's backward pass of this mode alone is slower where x and y lie apart, by more
-            # than this copy costs; forward they are faster, see `grid.apply_matrix`.
+        if mode == "bicubic" and torch.is_grad_enabled() and not fine.is_cuda:
+            # On a CPU, PyTorch's backward pass of this mode alone is slower where x and y lie
+            # apart, by more than this copy costs; forward they are faster, see
+            # `grid.apply_to_columns`.
             fine = fine.contiguous()
         read = functional.grid_sample(
             values, fine, mode=mode, padding_mode=padding, align_corners=False

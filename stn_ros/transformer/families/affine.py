@@ -7,7 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
+from stn_ros.transformer.families.base import MatrixFamily, with_last_row
+from stn_ros.transformer.grid import constant
+
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
 
 class Affine(MatrixFamily):
@@ -25,10 +28,11 @@ class Affine(MatrixFamily):
 
     def matrix(self, parameters: Tensor) -> Tensor:
         """See `MatrixFamily`."""
-        theta = parameters.reshape(-1, 2, 3)
-        eye = torch.eye(2, dtype=theta.dtype, device=theta.device)
-        return affine_matrix(theta[..., :2] + eye, theta[..., 2])
+        return with_last_row(self._rows(parameters))
 
     def parameters_of(self, matrix: Tensor) -> Tensor:
         """See `MatrixFamily`."""
         return (matrix - torch.eye(3, dtype=matrix.dtype, device=matrix.device))[:, :2].flatten(1)
+
+    def _rows(self, parameters: Tensor) -> Tensor:
+        return parameters.reshape(-1, 2, 3) + constant(_IDENTITY, parameters)

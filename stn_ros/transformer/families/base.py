@@ -16,7 +16,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from stn_ros.transformer.grid import apply_matrix, target_grid
+from stn_ros.transformer.grid import (
+    apply_matrix,
+    apply_to_columns,
+    constant,
+    target_columns,
+    target_grid,
+)
 
 
 class Family(nn.Module, ABC):
@@ -148,12 +154,24 @@ class MatrixFamily(Family):
         inverse = torch.linalg.inv(self.matrix(self._checked(parameters)))
         return self.parameters_of(inverse / inverse[:, -1:, -1:])
 
+    def _rows(self, parameters: Tensor) -> Tensor:
+        """`matrix` without its last row, which is that of the identity."""
+        return self.matrix(parameters)[:, :-1]
+
     def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
-        return apply_matrix(self.matrix(parameters)[:, :-1], points)
+        return apply_matrix(self._rows(parameters), points)
+
+    def _on_grid(self, parameters: Tensor, size: tuple[int, ...]) -> Tensor:
+        return apply_to_columns(self._rows(parameters), target_columns(size, parameters))
 
 
 def affine_matrix(linear: Tensor, shift: Tensor) -> Tensor:
     """(N, d, d) and (N, d) -> homogeneous matrices (N, d + 1, d + 1)."""
     top = torch.cat([linear, shift[:, :, None]], dim=2)
-    bottom = torch.eye(top.shape[2], dtype=top.dtype, device=top.device)[-1:]
-    return torch.cat([top, bottom.expand(top.shape[0], 1, -1)], dim=1)
+    return with_last_row(top)
+
+
+def with_last_row(rows: Tensor) -> Tensor:
+    """(N, d, d + 1) -> (N, d + 1, d + 1), the last row that of the identity."""
+    last = constant([[0.0] * (rows.shape[2] - 1) + [1.0]], rows)
+    return torch.cat([rows, last.expand(rows.shape[0], 1, -1)], dim=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stn_ros.transformer.families.base import MatrixFamily
-from stn_ros.transformer.grid import apply_homography
+from stn_ros.transformer.grid import apply_homography, constant, project_columns, target_columns
 
 _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 _FROM_SQUARE = ((-0.5, 0.0, 0.5), (-0.5, 0.5, 0.0), (0.0, 0.5, 0.5))
@@ -34,19 +34,21 @@ class Projective(MatrixFamily):
 
     def matrix(self, parameters: Tensor) -> Tensor:
         """See `MatrixFamily`; the unit square's homography to the moved one's (Heckbert 1989)."""
-        square = torch.tensor(_SQUARE, dtype=parameters.dtype, device=parameters.device)
+        square = constant(_SQUARE, parameters)
         corners = square + parameters.reshape(-1, 4, 2)
-        from_square = torch.tensor(_FROM_SQUARE, dtype=square.dtype, device=square.device)
-        product = _basis(corners) @ from_square
+        product = _basis(corners) @ constant(_FROM_SQUARE, parameters)
         return product / product[:, 2:, 2:]
 
     def parameters_of(self, matrix: Tensor) -> Tensor:
         """See `MatrixFamily`."""
-        square = torch.tensor(_SQUARE, dtype=matrix.dtype, device=matrix.device)
+        square = constant(_SQUARE, matrix)
         return (apply_homography(matrix, square) - square).flatten(1)
 
     def _mapped(self, parameters: Tensor, points: Tensor) -> Tensor:
         return apply_homography(self.matrix(parameters), points)
+
+    def _on_grid(self, parameters: Tensor, size: tuple[int, ...]) -> Tensor:
+        return project_columns(self.matrix(parameters), target_columns(size, parameters))
 
 
 def _basis(corners: Tensor) -> Tensor:
