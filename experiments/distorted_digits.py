@@ -45,6 +45,8 @@ examples:
       the shortest look: one distortion, two models
   python experiments/distorted_digits.py
       the table; interrupt it as you like, the same command goes on where it stopped
+  python experiments/distorted_digits.py --distortions N --models cnn
+      what the digits cost when nobody distorts them: no transformer can take that away
   python experiments/distorted_digits.py --idx-folder ~/mnist --full --device cuda
       as many digits and steps as in the paper, with MNIST's own files
 

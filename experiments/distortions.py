@@ -156,6 +156,7 @@ def _placed_in_clutter(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 DISTORTIONS = {
+    "N": Distortion("not distorted", 28, lambda pictures, _: pictures),
     "R": Distortion("rotated by up to 90 degrees", 28, _turned),
     "RTS": Distortion(
         "rotated by up to 45 degrees, scaled by 0.7 to 1.2, anywhere in 42 x 42 pixels",
@@ -170,7 +171,7 @@ DISTORTIONS = {
         _placed_in_clutter,
     ),
 }
-"""By the paper's abbreviations."""
+"""By the paper's abbreviations; N is ours."""
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:

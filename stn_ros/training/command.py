@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.samples import STAGES
 
@@ -99,13 +100,13 @@ def run(args: argparse.Namespace) -> int:
         scale = corner_scale(draft, args.answers // 4, args.seed)
         answers = collect(replace(draft, corner_scale=scale), args.answers, args.seed)
     card = {
+        "start": _start(args.start),
         "minutes": round(trainer.spent / 60),
         "steps": trainer.step,
         "samples": trainer.samples,
         "batch_factor": args.batch_factor,
         "seed": args.seed,
-        "device": str(trainer.device),
-        "renderer": trainer.renderer,
+        "trained_on": list(trainer.trained_on),
         "data": {
             "artwork": "drawn by stn_ros.synthesis.artwork, train styles",
             "photos": [name for name, _ in Textures("train").photos],
@@ -124,3 +125,12 @@ def run(args: argparse.Namespace) -> int:
     export_bundle(trainer.average, patches, folder, judge, card, scale)
     print(f"wrote {folder}")
     return 0
+
+
+def _start(folder: Path | None) -> dict[str, object] | None:
+    """What is said of the training of the network begun with."""
+    if folder is None:
+        return None
+    said = ("start", "minutes", "steps", "samples", "batch_factor", "seed", "device", "trained_on")
+    card = NetworkBundle.load(folder).card
+    return {name: card[name] for name in said if name in card}

@@ -100,7 +100,13 @@ def to_tensors(batch: Batch) -> list[Tensor]:
 
 
 class Trainer:
-    """Trains a `LocalizationNetwork`; resumes from `settings.folder` if it holds a checkpoint."""
+    """Trains a `LocalizationNetwork`; resumes from `settings.folder` if it holds a checkpoint.
+
+    Attributes:
+        network, average: as trained, and the average over the last steps, which is what is used.
+        step, samples, spent: so far, of all runs; `spent` in seconds.
+        trained_on: the devices that ran it, in words, with what rendered.
+    """
 
     def __init__(self, settings: Settings) -> None:
         if settings.renderer not in RENDERERS:
@@ -123,6 +129,7 @@ class Trainer:
             fused=self.device.type == "cuda",
         )
         self.step, self.samples, self.spent = 0, 0, 0.0
+        self.trained_on: tuple[str, ...] = ()
         self._checkpoint = settings.folder / "checkpoint.pt"
         if self._checkpoint.exists():
             self._load()
@@ -135,6 +142,7 @@ class Trainer:
         settings = self.settings
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        self.trained_on = tuple(dict.fromkeys((*self.trained_on, self._machine())))
         held_out = held_out_batches() if math.isfinite(settings.check_every) else None
         total = settings.minutes * 60
         recent: dict[str, float] = {}
@@ -199,6 +207,11 @@ class Trainer:
                     "present_right": float(right),
                 }
         return figures
+
+    def _machine(self) -> str:
+        on_gpu = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if on_gpu else "CPU"
+        return f"{name}, rendered by {self.renderer}"
 
     def _batches(self) -> Iterator[tuple[int, list[Tensor]]]:
         settings = self.settings
@@ -268,6 +281,7 @@ class Trainer:
             "step": self.step,
             "samples": self.samples,
             "spent": self.spent,
+            "trained_on": self.trained_on,
         }
         part = self._checkpoint.with_suffix(".part")
         torch.save(state, part)
@@ -279,6 +293,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.samples, self.spent = state["step"], state["samples"], state["spent"]
+        self.trained_on = state["trained_on"]
 
 
 def held_out_batches() -> dict[str, list[Tensor]]:

@@ -45,8 +45,7 @@ def apply_homography(matrix: Tensor, points: Tensor) -> Tensor:
     if points.dim() == 2:
         return project_columns(matrix, _columns(points))
     mapped = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, :, 2].unsqueeze(1)
-    place, depth = mapped.split((2, 1), dim=-1)
-    return place / depth.clamp_min(_NEAREST)
+    return mapped[..., :2] / mapped[..., 2:].clamp_min(_NEAREST)
 
 
 def apply_to_columns(matrix: Tensor, columns: Tensor) -> Tensor:
@@ -62,8 +61,8 @@ def apply_to_columns(matrix: Tensor, columns: Tensor) -> Tensor:
 
 def project_columns(matrix: Tensor, columns: Tensor) -> Tensor:
     """`apply_homography` (N, 3, 3) to homogeneous points (3, K) -> (N, K, 2)."""
-    place, depth = apply_to_columns(matrix, columns).transpose(1, 2).split((2, 1), dim=1)
-    return (place / depth.clamp_min(_NEAREST)).transpose(1, 2)
+    mapped = apply_to_columns(matrix, columns).transpose(1, 2)
+    return (mapped[:, :2] / mapped[:, 2:].clamp_min(_NEAREST)).transpose(1, 2)
 
 
 def target_columns(size: Sequence[int], like: Tensor) -> Tensor:

@@ -207,19 +207,23 @@ def test_training_on_device_samples_goes_on_where_it_was(tmp_path, monkeypatch):
     resumed = Trainer(settings)
     assert resumed.renderer == "device"
     assert (resumed.step, resumed.samples) == (1, LOCATE.batch)
-    resumed.run(progress=False)
-    assert (resumed.step, resumed.samples) == (2, 2 * LOCATE.batch)
+    last = Trainer(replace(settings, batch_factor=2))
+    last.run(progress=False)
+    assert (last.step, last.samples) == (2, 3 * LOCATE.batch)
+    (said,) = last.trained_on
+    assert said.endswith("rendered by device")
 
 
-def test_batches_of_all_stages_come_in_turn(monkeypatch):
+@pytest.mark.parametrize("factor", [1, 3])
+def test_batches_of_all_stages_come_in_turn(monkeypatch, factor):
     monkeypatch.setattr(device_samples, "STAGES", (LOCATE, REFINE))
     few_faces = partial(DeviceSampleMaker, faces=2)
     monkeypatch.setattr(device_samples, "DeviceSampleMaker", few_faces)
-    batches = device_samples.device_batches(1, torch.device("cpu"), (), artists=0)
+    batches = device_samples.device_batches(1, torch.device("cpu"), (), 0, factor)
     for wanted in (0, 1, 0):
         index, fields = next(batches)
         assert index == wanted
-        assert [len(field) for field in fields] == [8] * 5
+        assert [len(field) for field in fields] == [8 * factor] * 5
         assert fields[0].shape[1] == (LOCATE, REFINE)[index].patch
     batches.close()
 
