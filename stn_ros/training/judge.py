@@ -42,6 +42,7 @@ RIDGE = 0.03
 """Inverse ridge. The answers are to faces that the network was trained on, where its own verdict is
 surer than elsewhere: a strong ridge shares the weight among all that speaks."""
 FACES = 400
+"""Objects known, of as many faces; no more than there are answers."""
 ABSENT_SHARE = 0.4
 
 _VIEWS = (
@@ -81,9 +82,10 @@ def collect(
     """Let the cascade answer; answers between right and wrong (3 to 8 px) are left out."""
     rng = np.random.default_rng(seed)
     textures = Textures("train")
-    faces = [textures.face(rng, 320) for _ in range(FACES // 2)]
+    quarter = -(-min(FACES, answers) // 4)
+    faces = [textures.face(rng, 320) for _ in range(2 * quarter)]
     # Further faces in pairs of one style: an even one and the odd one after it are siblings.
-    for _ in range(FACES // 4):
+    for _ in range(quarter):
         faces.extend(textures.siblings(rng, 320))
     canonicalizer = Canonicalizer(
         bundle,
@@ -96,7 +98,7 @@ def collect(
         view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
         asked = shown
         if rng.random() < ABSENT_SHARE:
-            paired = shown >= FACES // 2
+            paired = shown >= 2 * quarter
             asked = shown ^ 1 if paired else int(rng.integers(len(faces)))
         region = Region(f"face_{asked}", *jittered_box(rng, view.box))
         for answer in canonicalizer.process(view.frame, [region]):
