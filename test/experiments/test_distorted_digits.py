@@ -58,6 +58,20 @@ def test_training_learns(bars):
     assert distorted_digits.error(model, pictures, bars.labels) < 10
 
 
+@pytest.mark.parametrize(("fixed", "drawn"), [(False, [8, 2, 8, 2, 8, 2]), (True, [10])])
+def test_digits_are_distorted_in_each_epoch_or_once(fixed, drawn):
+    sizes = []
+
+    def draw(pictures, _):
+        sizes.append(len(pictures))
+        return pictures
+
+    digits = Digits(torch.rand(10, 1, 28, 28), torch.arange(10))
+    settings = Settings(3, batch=8, fixed=fixed)
+    distorted_digits.train(build(CNN, 28), digits, Distortion("", 28, draw), settings, seed=0)
+    assert sizes == drawn
+
+
 def test_error_counts():
     class Always(torch.nn.Module):
         def __init__(self):
