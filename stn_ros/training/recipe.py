@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
 Strategy = Literal["corners", "boxes", "photometric", "matching", "congealing"]
+RECIPE_FILE = "recipe.yaml"
+MAY_CHANGE = ("epochs", "devices")
+"""What a run may go on with, where it was begun with something else."""
 FamilyName = Literal["translation", "similarity", "affine", "projective"]
 
 
@@ -101,6 +104,31 @@ def load_recipe(path: str | Path) -> Recipe:
         return Recipe(**described)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write `recipe.yaml` into the folder of a run, where it says what the checkpoint is.
+
+    `MAY_CHANGE` may differ from what an earlier run there was trained by.
+
+    Raises:
+        ValueError: something else differs.
+    """
+    path = folder / RECIPE_FILE
+    if path.is_file():
+        before = load_recipe(path)
+        changed = [
+            f"{key} was {getattr(before, key)}, is {value}"
+            for key, value in asdict(recipe).items()
+            if key not in MAY_CHANGE and value != getattr(before, key)
+        ]
+        if changed:
+            raise ValueError(
+                f"{folder}: holds a run by another recipe ({'; '.join(changed)}): take another "
+                "--folder, or delete this one"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
 
 
 def _check(name: str, value: object, kind: type, limits: Mapping[str, float]) -> None:

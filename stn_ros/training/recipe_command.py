@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.training.recipe import load_recipe
+from stn_ros.training.recipe import keep_recipe, load_recipe
 
 DESCRIPTION = """\
 Train a Spatial Transformer that aligns one object, by a recipe (YAML): with labelled corners, some
@@ -15,7 +15,8 @@ of them noisy or wrong; with boxes only; with a few labels among many views; wit
 by the reference picture alone or by matched features; or by aligning views with each other. See
 config/recipes, and docs/training.md for when which is right.
 
-The folder keeps a checkpoint an epoch: the same command goes on where it was, also after a crash.
+The folder keeps a checkpoint an epoch: the same command goes on where it was, also after a crash,
+and with more `epochs` in the recipe for longer.
 With `devices: 2` in the recipe, or --devices 2, two processes or GPUs share each batch.
 TensorBoard's log is beside it (tensorboard --logdir FOLDER). The figures printed at the end are
 corner errors on held-out views, in pixels of a cut-out of 96 x 96.
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
     folder = args.folder or Path("out/train") / args.recipe.stem
+    if leads():
+        keep_recipe(recipe, folder)
     figures = train(recipe, model, folder, args.devices, args.precision)
     if leads():
         for name, value in figures.items():

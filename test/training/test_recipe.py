@@ -1,9 +1,11 @@
 """Recipes: what is wrong with one is named, with its file."""
 
+from dataclasses import replace
+
 import pytest
 
 from stn_ros.runtime.paths import models_folder
-from stn_ros.training.recipe import Recipe, load_recipe
+from stn_ros.training.recipe import Recipe, keep_recipe, load_recipe
 
 RECIPES = sorted((models_folder().parent / "config" / "recipes").glob("*.yaml"))
 
@@ -60,3 +62,18 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"nothing\.yaml: can not be read"):
         load_recipe(tmp_path / "nothing.yaml")
+
+
+def test_a_run_goes_on_by_its_own_recipe_only(tmp_path):
+    recipe = Recipe("tea_box", epochs=3)
+    folder = tmp_path / "run"
+    keep_recipe(recipe, folder)
+    assert load_recipe(folder / "recipe.yaml") == recipe
+    longer = replace(recipe, epochs=5, devices=2)
+    keep_recipe(longer, folder)
+    assert load_recipe(folder / "recipe.yaml") == longer
+    with pytest.raises(
+        ValueError, match=r"run.*family was projective, is affine; seed was 1, is 2"
+    ):
+        keep_recipe(replace(recipe, family="affine", seed=2), folder)
+    assert load_recipe(folder / "recipe.yaml") == longer
