@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-import cv2
 import numpy as np
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
@@ -18,62 +16,7 @@ from std_msgs.msg import Header
 
 from stn_ros.nodes import process
 from stn_ros.nodes.messages import camera_info_message, image_message
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-
-
-class Source:
-    """Pictures one after the other, from a film, a folder, one picture or a camera device.
-
-    `rate` is the source's own in frames a second, None if it has none (pictures).
-    Raises ValueError naming the source where it does not exist or holds no picture.
-    """
-
-    def __init__(self, source: str) -> None:
-        if not source:
-            raise ValueError("source is empty: give a film, folder, picture or camera device")
-        self._name = source
-        path = Path(source)
-        self._capture: cv2.VideoCapture | None = None
-        self._files: list[Path] = []
-        self._next = 0
-        self.rate: float | None = None
-        self.is_device = source.isdigit() or path.is_char_device()
-        if path.is_dir():
-            self._files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-            if not self._files:
-                raise ValueError(f"source '{source}': no picture in this folder")
-        elif path.suffix.lower() in PICTURES and path.is_file():
-            self._files = [path]
-        elif self.is_device or path.is_file():
-            self._capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
-            if not self._capture.isOpened():
-                raise ValueError(f"source '{source}' cannot be opened as a film or camera")
-            rate = self._capture.get(cv2.CAP_PROP_FPS)
-            self.rate = rate if 0 < rate < 1000 else None
-        else:
-            raise ValueError(f"source '{source}': no such film, folder, picture or camera")
-
-    def read(self) -> np.ndarray | None:
-        """The next picture, (h, w, 3) BGR uint8; None at the end. Unreadable pictures raise."""
-        if self._capture is not None:
-            read, picture = self._capture.read()
-            return picture if read else None
-        if self._next == len(self._files):
-            return None
-        file = self._files[self._next]
-        self._next += 1
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if picture is None:
-            raise ValueError(f"{file} cannot be read as a picture")
-        return picture
-
-    def rewind(self) -> None:
-        """Start again at the first picture (not for a camera device)."""
-        self._next = 0
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = cv2.VideoCapture(self._name)
+from stn_ros.runtime.frames import RATE, Source
 
 
 def intrinsics(k: Sequence[float], field_of_view: float, size: tuple[int, int]) -> np.ndarray:
@@ -151,7 +94,7 @@ class Player(Node):
         self._info = self.create_publisher(
             CameraInfo, "camera_info", QoSProfile(depth=2), qos_overriding_options=options
         )
-        pace = rate.value or self._source.rate or 30.0
+        pace = rate.value or self._source.rate or RATE
         self.get_logger().info(
             f"playing '{source.value}' at {pace:g} Hz on '{self._image.topic_name}'"
         )

@@ -60,25 +60,34 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class View:
-    """A rendered view.
+class Sighting:
+    """Where a face is in a frame.
 
     Attributes:
         frame: (H, W, 3) uint8 BGR, the whole camera frame, or the part of it near the face.
         homography: 3x3, canonical pixels (of the face picture) -> frame pixels.
-        camera: 3x3, the pinhole camera's matrix for `frame`.
-        size: (width, height) of the face picture.
         box: (left, top, width, height), the face's outline clipped to the frame, frame pixels.
         visible: share of the face that is neither occluded nor out of the frame.
-        tilt: degrees. long_side: pixels, see `Conditions`. blur: sigma or length in pixels.
     """
 
     frame: np.ndarray
     homography: np.ndarray
-    camera: np.ndarray
-    size: tuple[int, int]
     box: tuple[float, float, float, float]
     visible: float
+
+
+@dataclass(frozen=True)
+class View(Sighting):
+    """A rendered view.
+
+    Attributes:
+        camera: 3x3, the pinhole camera's matrix for `frame`.
+        size: (width, height) of the face picture.
+        tilt: degrees. long_side: pixels, see `Conditions`. blur: sigma or length in pixels.
+    """
+
+    camera: np.ndarray
+    size: tuple[int, int]
     tilt: float
     long_side: float
     blur: float
@@ -144,16 +153,7 @@ def render_view(
     tilt, long_side = rng.uniform(*conditions.tilt), _log_uniform(rng, conditions.long_side)
     homography, camera = _placed(rng, size, tilt, long_side, frame_size, conditions)
     corners = apply(homography, face_corners(size))
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    window = (0, 0, *frame_size)
-    if near_only:
-        reach = 0.6 * (high - low).max() + 4
-        window = (
-            max(0, int(low[0] - reach)),
-            max(0, int(low[1] - reach)),
-            min(frame_size[0], int(high[0] + reach)),
-            min(frame_size[1], int(high[1] + reach)),
-        )
+    window = nearby(corners, frame_size) if near_only else (0, 0, *frame_size)
     shift = np.array([[1.0, 0, -window[0]], [0, 1.0, -window[1]], [0, 0, 1.0]])
     homography = shift @ homography
     extent = (window[2] - window[0], window[3] - window[1])
@@ -174,19 +174,42 @@ def render_view(
         quality = int(rng.integers(40, 95))
         frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
 
-    low = np.maximum(apply(homography, face_corners(size)).min(axis=0), -0.5)
-    high = np.minimum(apply(homography, face_corners(size)).max(axis=0), np.array(extent) - 0.5)
     return View(
         frame=frame,
         homography=homography,
         camera=shift @ camera,
         size=size,
-        box=(low[0], low[1], high[0] - low[0], high[1] - low[1]),
+        box=clipped_box(apply(homography, face_corners(size)), extent),
         visible=_visible_share(homography, size, covered, extent),
         tilt=tilt,
         long_side=long_side,
         blur=blur,
     )
+
+
+def nearby(corners: np.ndarray, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of a frame (left, top, right, bottom) around a face that training reads from.
+
+    Args:
+        corners: (4, 2) of the face, frame pixels. frame_size: (width, height).
+    """
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    reach = 0.6 * (high - low).max() + 4
+    return (
+        max(0, int(low[0] - reach)),
+        max(0, int(low[1] - reach)),
+        min(frame_size[0], int(high[0] + reach)),
+        min(frame_size[1], int(high[1] + reach)),
+    )
+
+
+def clipped_box(
+    corners: np.ndarray, frame_size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The outline (left, top, width, height) of corners (4, 2), clipped to the frame."""
+    low = np.maximum(corners.min(axis=0), -0.5)
+    high = np.minimum(corners.max(axis=0), np.array(frame_size) - 0.5)
+    return (low[0], low[1], high[0] - low[0], high[1] - low[1])
 
 
 def photographed(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import numpy as np
 from stn_ros.geometry.homography import face_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import models_folder, objects_folder
+from stn_ros.synthesis.scene import Sighting
 from stn_ros.teaching import face
 from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
+from stn_ros.teaching.sightings import HELD_OUT, agreement, find_sightings
 
 DESCRIPTION = """\
 Make an object from one photo of its flat face (front of a box, cover, label, sign, panel).
@@ -37,7 +41,13 @@ whether the object is recognised in it.
 
 With --tune the network is trained on for this object alone, and the object keeps that network if
 the self-test is better with it and no more strangers are taken for the object. An object with its
-own network costs the robot more time: no other object shares its batches."""
+own network costs the robot more time: no other object shares its batches.
+
+With --frames too it is trained on what one camera sees as well, without labels: the object is
+followed through a rosbag (folder or mcap file, one image topic), a film or a folder of pictures in
+which it moves, and where it was seen so, refined on the pixels, is what teaches. The last fifth is
+kept out of training. The object keeps the tuned network only if that finds it better there, and the
+self-test is no worse. Frames must be undistorted."""
 PICTURE = "self_test.jpg"
 
 
@@ -67,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="train the network on for this object; kept if it is better (needs PyTorch)",
     )
+    parser.add_argument(
+        "--frames",
+        metavar="SOURCE",
+        help="bag, film or folder of pictures, unlabelled, that show the object: with --tune",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     bundle = NetworkBundle.load(network)
     if args.tune is not None:
         _check_tuning(args.tune)
+    elif args.frames is not None:
+        raise ValueError("--frames: are for tuning; give --tune MINUTES too")
+    recording = None if args.frames is None else Recording(args.frames)
     folder = args.output or objects_folder() / args.name
     check_folder(folder)
     size_m = face.parse_size(args.size) if args.size else None
@@ -85,11 +103,14 @@ def run(args: argparse.Namespace) -> int:
     model = make_object(args.name, photo, corners, size_m)
     print(f"face: {decision}; corners {' '.join(f'{x:.0f},{y:.0f}' for x, y in corners)}")
 
+    sightings = [] if recording is None else _found(bundle, model, recording)
+    split = round((1 - HELD_OUT) * len(sightings))
     tested = self_test(bundle, model)
     with tempfile.TemporaryDirectory() as scratch:
         if args.tune is not None:
-            tuned = _tune(network, model, args.tune, Path(scratch) / "network")
-            model, tested, verdict = keep_better(bundle, model, tested, tuned)
+            tuned = Path(scratch) / "network"
+            _tune(network, model, args.tune, tuned, sightings[:split])
+            model, tested, verdict = keep_better(bundle, model, tested, tuned, sightings[split:])
             print(f"tuned for {args.tune:g} minutes: {verdict}")
         model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
         picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
@@ -119,15 +140,22 @@ def make_object(
 
 
 def keep_better(
-    bundle: NetworkBundle, model: ObjectModel, tested: SelfTest, tuned: Path
+    bundle: NetworkBundle,
+    model: ObjectModel,
+    tested: SelfTest,
+    tuned: Path,
+    held_out: Sequence[Sighting] = (),
 ) -> tuple[ObjectModel, SelfTest, str]:
-    """The object with its tuned network if the self-test is better so, else as it was.
+    """The object with its tuned network if it is better so, else as it was.
 
-    Better is fewer turns that it is mixed up under (they count as right), then a larger share of
-    right answers, then a smaller median corner error; and no more strangers may be taken for it.
+    Better in the self-test is fewer turns that it is mixed up under (they count as right), then a
+    larger share of right answers, then a smaller median corner error. With sightings it is enough
+    that turns and share are no worse, and the sightings decide, see `agreement`. In any case no
+    more strangers may be taken for it.
 
     Args:
         bundle: the network `tested` was measured with. tuned: network folder.
+        held_out: sightings that `tuned` was not trained on.
 
     Returns:
         The object, its self-test, and both figures and the choice in words.
@@ -135,7 +163,20 @@ def keep_better(
     own = replace(model, network=tuned)
     retested = self_test(bundle, own)
     change = f"{_figures(tested)} before, {_figures(retested)} after"
-    if _rank(retested) <= _rank(tested):
+    if held_out:
+        seen, reseen = (
+            agreement(bundle, replace(each, symmetry=test.symmetry), held_out)
+            for each, test in ((model, tested), (own, retested))
+        )
+        change += (
+            f"; of {len(held_out)} held-out frames {seen.right:.1%} found anew, network alone "
+            f"{seen.error:.2f} px off, before, {reseen.right:.1%}, {reseen.error:.2f} px after"
+        )
+        better = _rank(retested)[:2] >= _rank(tested)[:2]
+        better = better and (reseen.right, -reseen.error) > (seen.right, -seen.error)
+    else:
+        better = _rank(retested) > _rank(tested)
+    if not better:
         return model, tested, f"{change}; no better, so the tuned network is dropped"
     before, after = (mistaken_strangers(bundle, each) for each in (model, own))
     change += f"; of {STRANGERS} strangers {before} taken for it before, {after} after"
@@ -166,12 +207,22 @@ def _check_tuning(minutes: float) -> None:
         raise ValueError(f"--tune: {error.name} is missing: pip install 'stn_ros[train]'") from None
 
 
-def _tune(network: Path, model: ObjectModel, minutes: float, folder: Path) -> Path:
+def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> list[Sighting]:
+    found = find_sightings(bundle, model, recording)
+    print(
+        f"frames: {found.read} read, {model.name} seen in {found.answered}, "
+        f"{len(found.sightings)} used, the last fifth of them to judge"
+    )
+    return found.sightings
+
+
+def _tune(
+    network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
+) -> None:
     """Write the tuned network to `folder`."""
     from stn_ros.training.tune import tune
 
-    tune(network, model.name, model.reference, minutes, folder)
-    return folder
+    tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
 
 
 def _corners(

@@ -23,6 +23,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
+from stn_ros.synthesis.scene import Sighting
 from stn_ros.training.device_samples import device_batches
 from stn_ros.training.export import load_weights
 from stn_ros.training.objective import Losses, objective
@@ -52,6 +53,8 @@ class Settings:
             first ones are used throughout).
         checkpoint_every, check_every: seconds; no checks at all if infinite.
         faces: BGR pictures of faces to be known above all, see `SampleMaker`.
+        sightings: of the one face given, see `SampleMaker`; only worker processes show them, so
+            "auto" is then the workers.
         batch_factor: a batch has so many times the samples of `STAGES`; for a GPU, which takes as
             long for one sample as for hundreds.
     """
@@ -68,27 +71,28 @@ class Settings:
     checkpoint_every: float = 60.0
     check_every: float = 300.0
     faces: tuple[NDArray[np.uint8], ...] = ()
+    sightings: tuple[Sighting, ...] = ()
     batch_factor: int = 1
 
 
 class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
     """Batches of all stages in turn, each worker with a seed of its own."""
 
-    def __init__(self, seed: int, faces: tuple[NDArray[np.uint8], ...], batch_factor: int) -> None:
+    def __init__(self, seed: int, settings: Settings) -> None:
         self._seed = seed
-        self._faces = faces
-        self._batch_factor = batch_factor
+        self._settings = settings
 
     def __iter__(self) -> Iterator[tuple[int, list[Tensor]]]:
         cv2.setNumThreads(1)
         worker = get_worker_info()
         seed = self._seed * 1000 + (worker.id if worker else 0)
-        maker = SampleMaker(seed, given=self._faces)
+        settings = self._settings
+        maker = SampleMaker(seed, given=settings.faces, sightings=settings.sightings)
         order = [i for i, stage in enumerate(STAGES) for _ in range(stage.weight)]
         while True:
             for index in order:
                 stage = STAGES[index]
-                yield index, to_tensors(maker.batch(stage, self._batch_factor * stage.batch))
+                yield index, to_tensors(maker.batch(stage, settings.batch_factor * stage.batch))
 
 
 def to_tensors(batch: Batch) -> list[Tensor]:
@@ -117,7 +121,10 @@ class Trainer:
         settings.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        automatic = "device" if self.device.type == "cuda" else "workers"
+        if settings.sightings and settings.renderer == "device":
+            raise ValueError("the device does not show sightings; use the renderer 'workers'")
+        on_gpu = self.device.type == "cuda" and not settings.sightings
+        automatic = "device" if on_gpu else "workers"
         self.renderer = automatic if settings.renderer == "auto" else settings.renderer
         self.network = LocalizationNetwork().to(self.device)
         self.average = LocalizationNetwork().to(self.device).eval()
@@ -221,7 +228,7 @@ class Trainer:
                 seed, self.device, settings.faces, settings.workers, settings.batch_factor
             )
         loader = DataLoader(
-            _Stream(seed, settings.faces, settings.batch_factor),
+            _Stream(seed, settings),
             batch_size=None,
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,

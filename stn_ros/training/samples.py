@@ -23,7 +23,7 @@ from stn_ros.geometry.patch import (
     region_homography,
 )
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.synthesis.scene import Conditions, View, render_view
+from stn_ros.synthesis.scene import Conditions, Sighting, render_view
 from stn_ros.synthesis.textures import Textures
 
 YES, NO, UNSURE = 1, 0, -1
@@ -56,6 +56,8 @@ STAGES = (
     Stage("polish", 128, 16, 1, (0.004, 0.1), Conditions(long_side=(55, 320))),
 )
 GIVEN_SHARE = 0.5
+SEEN_SHARE = 0.5
+"""Of the views of a given face, how many are sightings, where there are any."""
 PHOTOS = 8
 """How many references a given face has, as if photographed in different light."""
 TURN_REACH = 20.0
@@ -156,6 +158,10 @@ class SampleMaker:
         faces: how many faces are held at a time; one in twenty views brings a new one.
         given: BGR pictures of faces to be known above all. Half of the views show one of them;
             the others show strangers, which must not be taken for one.
+        sightings: of the one given face, in a camera's frames; half of its views are these.
+
+    Raises:
+        ValueError: sightings, and not one given face.
     """
 
     def __init__(
@@ -164,12 +170,16 @@ class SampleMaker:
         split: str = "train",
         faces: int = 300,
         given: Sequence[NDArray[np.uint8]] = (),
+        sightings: Sequence[Sighting] = (),
     ) -> None:
+        if sightings and len(given) != 1:
+            raise ValueError(f"sightings are of one given face; {len(given)} are given")
         self._rng = np.random.default_rng(seed)
         self._textures = Textures(split)
         self._capacity = faces
         self._faces: list[Face] = []
         self._given = [Face(self._rng, picture) for picture in given for _ in range(PHOTOS)]
+        self._sightings = list(sightings)
         self._surfaces: list[NDArray[np.uint8]] = []
 
     def batch(self, stage: Stage, count: int) -> Batch:
@@ -177,9 +187,7 @@ class SampleMaker:
         rows: list[_Row] = []
         while len(rows) < count:
             face = self._face()
-            view = render_view(
-                self._rng, face.picture, self._surface, stage.conditions, near_only=True
-            )
+            view = self._view(stage, face)
             make = self._locate_rows if stage.offset is None else self._refine_rows
             rows.extend(make(stage, face, view))
         rows = rows[:count]
@@ -190,6 +198,12 @@ class SampleMaker:
             related=np.array([row[3] for row in rows]),
             present=np.array([row[4] for row in rows], np.int8),
         )
+
+    def _view(self, stage: Stage, face: Face) -> Sighting:
+        rng = self._rng
+        if self._sightings and face in self._given and rng.random() < SEEN_SHARE:
+            return self._sightings[rng.integers(len(self._sightings))]
+        return render_view(rng, face.picture, self._surface, stage.conditions, near_only=True)
 
     def _face(self) -> Face:
         rng = self._rng
@@ -237,7 +251,7 @@ class SampleMaker:
         piece = np.asarray(cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         return np.ascontiguousarray(piece[:, ::-1]) if rng.random() < 0.5 else piece
 
-    def _locate_rows(self, stage: Stage, face: Face, view: View) -> Iterator[_Row]:
+    def _locate_rows(self, stage: Stage, face: Face, view: Sighting) -> Iterator[_Row]:
         rng, sampler = self._rng, FrameSampler(view.frame)
         turn = true_turn(view.homography, face.size)
         present = YES if view.visible > 0.45 else UNSURE
@@ -285,7 +299,7 @@ class SampleMaker:
                     NO,
                 )
 
-    def _refine_rows(self, stage: Stage, face: Face, view: View) -> Iterator[_Row]:
+    def _refine_rows(self, stage: Stage, face: Face, view: Sighting) -> Iterator[_Row]:
         rng, sampler = self._rng, FrameSampler(view.frame)
         to_canonical = patch_to_canonical(stage.patch, face.size)
         reference = face.reference(stage.patch)

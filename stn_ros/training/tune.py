@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.synthesis.scene import Sighting
 from stn_ros.training.export import export_bundle
 from stn_ros.training.loop import Settings, Trainer
 
@@ -24,6 +26,7 @@ def tune(
     minutes: float,
     folder: Path,
     progress: bool = True,
+    sightings: Sequence[Sighting] = (),
 ) -> NetworkBundle:
     """Write to `folder` the network of folder `start`, trained on for one object.
 
@@ -33,6 +36,7 @@ def tune(
         start: network folder. name: of the object, for the card.
         reference: (h, w, 3) BGR uint8, its face. minutes: of training, checks and export not
             counted; at least one step is taken.
+        sightings: of the face in a camera's frames; half of the views that show it are these.
 
     Raises:
         ValueError: `start` is no network folder, or holds no weights to train on.
@@ -53,6 +57,7 @@ def tune(
                     workers=1,
                     check_every=math.inf,
                     faces=(reference,),
+                    sightings=tuple(sightings),
                 )
             )
             trainer.run(progress)
@@ -63,6 +68,7 @@ def tune(
         "minutes": round(trainer.spent / 60, 2),
         "steps": trainer.step,
         "samples": trainer.samples,
+        "sightings": len(sightings),
     }
     card = {**bundle.card, "tuned": tuned}
     return export_bundle(

@@ -1,4 +1,4 @@
-"""Films, folders and pictures as image and camera_info."""
+"""What a source holds as image and camera_info, see test_frames.py for the sources."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from stn_ros.nodes import messages
-from stn_ros.nodes.player import Player, Source, intrinsics
+from stn_ros.nodes.player import Player, intrinsics
 
 pytestmark = pytest.mark.ros
 SIZE = (64, 48)
@@ -31,59 +31,7 @@ def shade(index: int) -> np.ndarray:
 def folder(tmp_path: Path) -> Path:
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.png"), shade(index))
-    (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
-
-
-@pytest.fixture
-def film(tmp_path: Path) -> Path:
-    path = tmp_path / "film.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, SIZE)
-    for index in range(5):
-        writer.write(shade(index))
-    writer.release()
-    return path
-
-
-def shades(source: Source) -> list[int]:
-    found = []
-    while (picture := source.read()) is not None:
-        found.append(round((float(picture.mean()) - 20) / 40))
-    return found
-
-
-def test_folder_in_order_and_again(folder: Path):
-    source = Source(str(folder))
-    assert source.rate is None
-    assert shades(source) == [0, 1, 2]
-    source.rewind()
-    assert shades(source) == [0, 1, 2]
-
-
-def test_film_in_order_and_again(film: Path):
-    source = Source(str(film))
-    assert source.rate == pytest.approx(25)
-    assert shades(source) == [0, 1, 2, 3, 4]
-    source.rewind()
-    assert shades(source) == [0, 1, 2, 3, 4]
-
-
-def test_one_picture(folder: Path):
-    assert shades(Source(str(folder / "1.png"))) == [1]
-
-
-def test_what_cannot_be_played_is_named(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"nowhere\.mp4': no such film"):
-        Source(str(tmp_path / "nowhere.mp4"))
-    with pytest.raises(ValueError, match="no picture in this folder"):
-        Source(str(tmp_path))
-    text = tmp_path / "notes.txt"
-    text.write_text("no film")
-    with pytest.raises(ValueError, match="cannot be opened"):
-        Source(str(text))
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
-        Source(str(tmp_path)).read()
 
 
 def test_intrinsics():

@@ -14,7 +14,9 @@ from stn_ros.cli import main
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
+from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
+from stn_ros.synthesis.scene import Sighting
 from stn_ros.teaching.command import keep_better
 from stn_ros.teaching.self_test import self_test
 
@@ -83,6 +85,12 @@ BAD = {
     "no network": (["good.png", "--model", "absent"], "absent"),
     "no time to tune": (["good.png", "--tune", "0"], "--tune 0"),
     "endless tuning": (["good.png", "--tune", "inf"], "--tune inf"),
+    "frames but no tuning": (["good.png", "--frames", "good.png"], "--tune MINUTES"),
+    "no frames": (["good.png", "--tune", "1", "--frames", "absent"], "'absent': no such bag"),
+    "never in the frames": (
+        ["good.png", "--cropped", "--tune", "1", "--frames", "tiny.png"],
+        "thing was seen in 0 of 1 frames",
+    ),
     "folder of something else": (["good.png", "--output", "."], "object.yaml"),
 }
 
@@ -174,3 +182,66 @@ def test_tuning_is_kept_or_dropped_by_the_self_test(
     if better:
         assert NetworkBundle.load(model.network).card["tuned"]["object"] == "x"
     assert "box.png: recognised" in said
+
+
+@pytest.mark.slow
+def test_tuning_on_frames_is_judged_on_the_last_of_them(
+    home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("torch", reason="the train extra is not installed")
+    model = ObjectModel("x", cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA), (0.3, 0.2))
+    world, frames, output = World([model], (320, 240), seed=1), home / "frames", home / "out"
+    frames.mkdir()
+    for index in range(45):
+        cv2.imwrite(str(frames / f"{index:02d}.png"), world.render(index / 5)[0])
+    arguments = ["teach", _write(home / "box.png", ART), "--cropped", "--name", "x"]
+    arguments += ["--tune", "0.05", "--frames", str(frames), "--output", str(output)]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    found = re.search(r"frames: 45 read, x seen in (\d+), (\d+) used", said)
+    assert found, said
+    used = int(found[2])
+    assert 30 <= used <= int(found[1]) <= 45
+    number = r"([\d.]+)"
+    judged = re.search(
+        rf"of (\d+) held-out frames {number}% found anew, network alone {number} px off, before, "
+        rf"{number}%, {number} px after",
+        said,
+    )
+    assert judged, said
+    assert int(judged[1]) == used - round(0.8 * used)
+    kept = ObjectModel.load(output).network
+    assert (kept is not None) == ("keeps the tuned network" in said)
+    if kept:
+        assert (float(judged[4]), -float(judged[5])) >= (float(judged[2]), -float(judged[3]))
+        card = NetworkBundle.load(kept).card
+        assert card["tuned"]["sightings"] == round(0.8 * used)
+
+
+@pytest.mark.slow
+def test_with_sightings_these_decide(tmp_path: Path) -> None:
+    """The shipped network as the tuned one of itself, and of one that was never trained."""
+    torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    from stn_ros.training.export import export_bundle
+    from stn_ros.transformer.network import LocalizationNetwork
+
+    shipped = NetworkBundle.load()
+    torch.manual_seed(0)
+    untrained = export_bundle(
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {}
+    )
+    shown = cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA)
+    model = ObjectModel("label", shown, (0.3, 0.2))
+    world = World([model], seed=0)
+    seen = []
+    for t in range(5):
+        frame, (truth,) = world.render(t)
+        seen.append(Sighting(frame, truth.homography, truth.box, truth.visible))
+    good = self_test(shipped, model)
+    _, _, said = keep_better(shipped, model, good, models_folder() / "canonicalizer", seen)
+    assert "of 5 held-out frames 100.0% found anew" in said
+    assert "no better" in said  # the same network
+    bad = self_test(untrained, model)
+    own, _, said = keep_better(untrained, model, bad, models_folder() / "canonicalizer", seen)
+    assert own.network == models_folder() / "canonicalizer"
+    assert re.search(r"100.0%, [\d.]+ px after", said)

@@ -1,12 +1,16 @@
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
+from stn_ros.geometry.patch import MARGIN
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis import artwork
+from stn_ros.synthesis.scene import Sighting
 from stn_ros.training.export import load_weights
+from stn_ros.training.loop import Settings, Trainer
 from stn_ros.training.samples import STAGES, SampleMaker
 from stn_ros.training.tune import tune
 
@@ -58,3 +62,43 @@ def test_half_of_the_views_show_the_given_face_and_strangers_are_told_from_it(st
     strangers = asked & ~given(batch.patch) & ~batch.related
     assert strangers.any()
     assert (batch.present[strangers] != 1).all()
+
+
+@pytest.mark.parametrize("stage", STAGES[:2], ids=lambda stage: stage.name)
+def test_half_of_the_given_faces_views_are_sightings(stage):
+    plain = np.full((160, 256, 3), (0, 0, 255), np.uint8)
+    # The face as the camera sees it: green, at a known place.
+    frame = np.full((240, 320, 3), 128, np.uint8)
+    frame[60:160, 80:240] = (0, 255, 0)
+    homography = np.array([[0.625, 0, 79.5 + 0.3125], [0, 0.625, 59.5 + 0.3125], [0, 0, 1]])
+    sighting = Sighting(frame, homography, (79.5, 59.5, 160.0, 100.0), 1.0)
+    batch = SampleMaker(5, faces=12, given=[plain], sightings=[sighting]).batch(stage, 300)
+
+    def hue(pictures, channel):
+        middle = pictures[:, 20:-20, 20:-20, :3].astype(float).mean(axis=(1, 2))
+        others = [c for c in range(3) if c != channel]
+        return middle[:, channel] > 4 * middle[:, others].max(axis=1)
+
+    asked, seen = hue(batch.reference, 2), hue(batch.patch, 1)
+    assert 0.3 < seen[asked & batch.related].mean() < 0.7
+    assert (batch.present[asked & seen & batch.related] == 1).all()
+    assert not seen[~asked & batch.related].any()
+    # The label is the sighting's: the motion brings the reference's corners onto the green ones.
+    side = stage.patch
+    corners = np.array([[-1.0, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]]) / (MARGIN, MARGIN, 1)
+    for i in np.flatnonzero(asked & seen & batch.related)[:8]:
+        moved = corners @ batch.motion[i].T
+        pixels = ((moved[:, :2] / moved[:, 2:] + 1) * side - 1) / 2
+        outline = np.zeros((side, side), np.uint8)
+        cv2.fillConvexPoly(outline, np.round(pixels * 16).astype(np.int32), 1, shift=4)
+        green = (batch.patch[i, ..., 1] > 190) & (batch.patch[i, ..., 2] < 64)
+        assert (green == (outline > 0)).mean() > 0.93
+
+
+def test_sightings_of_no_one_face_are_refused(tmp_path):
+    sighting = Sighting(FACE, np.eye(3), (0.0, 0.0, 256.0, 170.0), 1.0)
+    with pytest.raises(ValueError, match="2 are given"):
+        SampleMaker(5, given=[FACE, FACE], sightings=[sighting])
+    settings = Settings(tmp_path, 1.0, renderer="device", faces=(FACE,), sightings=(sighting,))
+    with pytest.raises(ValueError, match="'workers'"):
+        Trainer(settings)
