@@ -1,1 +1,1 @@
-"""Data, objectives, training loop and export of the shipped network."""
+"""Data, objectives, training and export of the shipped network."""

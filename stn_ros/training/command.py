@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
         # PyTorch is no part of the robot's install.
         from stn_ros.training.export import export_bundle
         from stn_ros.training.judge import collect, corner_scale, fit
-        from stn_ros.training.loop import Settings, Trainer, held_out_batches
+        from stn_ros.training.network_data import Settings, held_out_batches
+        from stn_ros.training.network_task import figures, train
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
     cv2.setNumThreads(1)
@@ -86,34 +87,28 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         batch_factor=args.batch_factor,
     )
-    trainer = Trainer(settings)
-    print(
-        f"training on {trainer.device}, renderer: {trainer.renderer}, "
-        f"{trainer.spent / 60:.1f} of {args.minutes:g} minutes done"
-    )
-    if trainer.spent < settings.minutes * 60:
-        trainer.run()
+    task = train(settings)
     patches = {stage.name: stage.patch for stage in STAGES}
-    figures = trainer.check(held_out_batches())
+    held_out = {name: figures(task.network, b) for name, b in held_out_batches().items()}
     with tempfile.TemporaryDirectory() as scratch:
-        draft = export_bundle(trainer.average, patches, Path(scratch) / "network", UNJUDGED, {})
+        draft = export_bundle(task.network, patches, Path(scratch) / "network", UNJUDGED, {})
         scale = corner_scale(draft, args.answers // 4, args.seed)
         answers = collect(replace(draft, corner_scale=scale), args.answers, args.seed)
     card = {
         "start": _start(args.start),
-        "minutes": round(trainer.spent / 60),
-        "steps": trainer.step,
-        "samples": trainer.samples,
+        "minutes": round(task.clock.time_elapsed() / 60),
+        "steps": task.steps,
+        "samples": task.samples,
         "batch_factor": args.batch_factor,
         "seed": args.seed,
-        "trained_on": list(trainer.trained_on),
+        "trained_on": task.trained_on,
         "data": {
             "artwork": "drawn by stn_ros.synthesis.artwork, train styles",
             "photos": [name for name, _ in Textures("train").photos],
         },
         "held_out_steps": {
             stage: {name: round(value, 3) for name, value in values.items()}
-            for stage, values in figures.items()
+            for stage, values in held_out.items()
         },
         "judged_answers": {
             "right": int(answers.right.sum()),
@@ -122,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     }
     folder = args.export or args.folder / "network"
     judge = fit(answers.rows, answers.right)
-    export_bundle(trainer.average, patches, folder, judge, card, scale)
+    export_bundle(task.network, patches, folder, judge, card, scale)
     print(f"wrote {folder}")
     return 0
 

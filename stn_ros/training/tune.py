@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.synthesis.scene import Sighting
 from stn_ros.training.export import export_bundle
-from stn_ros.training.loop import Settings, Trainer
+from stn_ros.training.network_data import Settings
+from stn_ros.training.network_task import train
 
 LEARNING_RATE = 1e-4
 
@@ -47,30 +48,28 @@ def tune(
     cv2.setNumThreads(1)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            trainer = Trainer(
-                Settings(
-                    Path(scratch),
-                    minutes,
-                    learning_rate=LEARNING_RATE,
-                    norm_share=0.0,
-                    start=start,
-                    workers=1,
-                    check_every=math.inf,
-                    faces=(reference,),
-                    sightings=tuple(sightings),
-                )
+            settings = Settings(
+                Path(scratch),
+                minutes,
+                learning_rate=LEARNING_RATE,
+                norm_share=0.0,
+                start=start,
+                workers=1,
+                check_every=math.inf,
+                faces=(reference,),
+                sightings=tuple(sightings),
             )
-            trainer.run(progress)
+            task = train(settings, progress)
     finally:
         cv2.setNumThreads(threads)
     tuned = {
         "object": name,
-        "minutes": round(trainer.spent / 60, 2),
-        "steps": trainer.step,
-        "samples": trainer.samples,
+        "minutes": round(task.clock.time_elapsed() / 60, 2),
+        "steps": task.steps,
+        "samples": task.samples,
         "sightings": len(sightings),
     }
     card = {**bundle.card, "tuned": tuned}
     return export_bundle(
-        trainer.average, bundle.patches, folder, bundle.judge, card, bundle.corner_scale
+        task.network, bundle.patches, folder, bundle.judge, card, bundle.corner_scale
     )

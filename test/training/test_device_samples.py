@@ -11,9 +11,10 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from stn_ros.geometry.homography import corner_error, normalised_to_pixel  # noqa: E402
 from stn_ros.geometry.patch import MARGIN, region_homography  # noqa: E402
 from stn_ros.synthesis.scene import SHARP, face_homography  # noqa: E402
-from stn_ros.training import device_samples, loop  # noqa: E402
+from stn_ros.training import device_samples, network_task  # noqa: E402
 from stn_ros.training.device_samples import DeviceSampleMaker  # noqa: E402
-from stn_ros.training.loop import Settings, Trainer  # noqa: E402
+from stn_ros.training.network_data import Settings  # noqa: E402
+from stn_ros.training.network_task import train  # noqa: E402
 from stn_ros.training.samples import (  # noqa: E402
     NO,
     STAGES,
@@ -197,19 +198,18 @@ def test_new_faces_come_in_while_it_goes_on():
 
 
 def test_training_on_device_samples_goes_on_where_it_was(tmp_path, monkeypatch):
-    for module in (loop, device_samples):
+    for module in (network_task, device_samples):
         monkeypatch.setattr(module, "STAGES", (LOCATE, REFINE))
     few_faces = partial(DeviceSampleMaker, faces=2)
     monkeypatch.setattr(device_samples, "DeviceSampleMaker", few_faces)
-    # No minutes left: one step, and a checkpoint.
-    settings = Settings(tmp_path, 1e-6, renderer="device", workers=0, check_every=math.inf)
-    Trainer(settings).run(progress=False)
-    resumed = Trainer(settings)
-    assert resumed.renderer == "device"
-    assert (resumed.step, resumed.samples) == (1, LOCATE.batch)
-    last = Trainer(replace(settings, batch_factor=2))
-    last.run(progress=False)
-    assert (last.step, last.samples) == (2, 3 * LOCATE.batch)
+    # Hardly any time: one step, and a checkpoint.
+    settings = Settings(tmp_path, 1e-7, renderer="device", workers=0, check_every=math.inf)
+    first = train(settings, progress=False)
+    assert (first.steps, first.samples) == (1, LOCATE.batch)
+    longer = replace(settings, minutes=first.clock.time_elapsed() / 60 + 1e-4, batch_factor=2)
+    last = train(longer, progress=False)
+    assert last.steps > 1
+    assert last.samples == LOCATE.batch + 2 * (last.steps - 1) * LOCATE.batch
     (said,) = last.trained_on
     assert said.endswith("rendered by device")
 
@@ -230,7 +230,7 @@ def test_batches_of_all_stages_come_in_turn(monkeypatch, factor):
 
 def test_the_renderer_is_known(tmp_path):
     with pytest.raises(ValueError, match="renderer is 'gpu'"):
-        Trainer(Settings(tmp_path, 1.0, renderer="gpu"))
-    on_gpu = torch.cuda.is_available()
-    trainer = Trainer(Settings(tmp_path, 1.0))
-    assert trainer.renderer == ("device" if on_gpu else "workers")
+        Settings(tmp_path, 1.0, renderer="gpu")
+    settings = Settings(tmp_path, 1.0)
+    assert settings.rendered_by(torch.device("cpu")) == "workers"
+    assert settings.rendered_by(torch.device("cuda")) == "device"

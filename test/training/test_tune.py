@@ -2,17 +2,17 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the train extra is not installed")
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.geometry.patch import MARGIN
-from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.paths import models_folder
-from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
-from stn_ros.training.export import load_weights
-from stn_ros.training.loop import Settings, Trainer
-from stn_ros.training.samples import STAGES, SampleMaker
-from stn_ros.training.tune import tune
+from stn_ros.geometry.patch import MARGIN  # noqa: E402
+from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
+from stn_ros.runtime.paths import models_folder  # noqa: E402
+from stn_ros.synthesis import artwork  # noqa: E402
+from stn_ros.synthesis.scene import Sighting  # noqa: E402
+from stn_ros.training.export import load_weights  # noqa: E402
+from stn_ros.training.network_data import Settings  # noqa: E402
+from stn_ros.training.samples import STAGES, SampleMaker  # noqa: E402
+from stn_ros.training.tune import tune  # noqa: E402
 
 FACE = artwork.draw(3, (256, 170), "product_box")
 SHIPPED = models_folder() / "canonicalizer"
@@ -99,6 +99,7 @@ def test_sightings_of_no_one_face_are_refused(tmp_path):
     sighting = Sighting(FACE, np.eye(3), (0.0, 0.0, 256.0, 170.0), 1.0)
     with pytest.raises(ValueError, match="2 are given"):
         SampleMaker(5, given=[FACE, FACE], sightings=[sighting])
-    settings = Settings(tmp_path, 1.0, renderer="device", faces=(FACE,), sightings=(sighting,))
     with pytest.raises(ValueError, match="'workers'"):
-        Trainer(settings)
+        Settings(tmp_path, 1.0, renderer="device", faces=(FACE,), sightings=(sighting,))
+    settings = Settings(tmp_path, 1.0, faces=(FACE,), sightings=(sighting,))
+    assert settings.rendered_by(torch.device("cuda")) == "workers"
