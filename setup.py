@@ -37,6 +37,7 @@ setup(
             "onnx",
             "scikit-image",
             "scikit-learn",
+            "scipy",
             "matplotlib",
         ],
         "sim": ["scikit-image", "scikit-learn", "matplotlib"],

@@ -17,10 +17,11 @@ DESCRIPTION = """\
 Train the network that serves every flat object, on views rendered while it trains: drawn artwork
 and photos of installed packages, at any turn, tilt and distance, blurred, lit, occluded, cut off.
 
-The folder keeps a checkpoint a minute: run the same command again and it goes on where it was,
-also after a crash. --minutes counts the time of all runs together. A GPU is used where PyTorch
-finds one, and then renders the views too. At the end the confidence is fitted and the network is
-written to --export, ready for the node (parameter model) and `stn-ros benchmark --model`."""
+The folder keeps a checkpoint a minute, and TensorBoard's log: run the same command again and it
+goes on where it was, also after a crash. --minutes counts the time of all runs together. A GPU is
+used where PyTorch finds one, and then renders the views too. At the end the confidence is fitted
+and the network is written to --export, ready for the node (parameter model) and for
+`stn-ros benchmark --model`."""
 
 UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "overall": 3.0}
 
