@@ -101,13 +101,16 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     middle_first, middle_second = mean(first) / scale, mean(second) / scale
     ratio = np.log((middle_first[inside] + 10.0) / (middle_second[inside] + 10.0))
     tint = np.median(ratio - ratio.mean(axis=1, keepdims=True), axis=0)
-    power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2).clip(0)
+    power_first = (mean(first * first) / scale - middle_first**2).mean(axis=2)
     power_second = (mean(second * second) / scale - middle_second**2).mean(axis=2)
     product = (mean(first * second) / scale - middle_first * middle_second).mean(axis=2)
     telling = inside & (power_second > _CONTRAST)
+    # A plain patch is like nothing: what it has less of than `_CONTRAST` is rounding and noise.
+    power_first = np.maximum(power_first, _CONTRAST)
     powers = power_first[telling].sum() * power_second[telling].sum()
+    overall = product[telling].sum() / math.sqrt(powers) if telling.any() else 0.0
     return {
-        "overall": float(product[telling].sum() / max(math.sqrt(powers), 1e-3)),
+        "overall": float(np.clip(overall, -1.0, 1.0)),
         "tint": float(np.abs(tint).mean()),
         "patchwork": float(np.median(np.abs(ratio - np.median(ratio, axis=0)))),
     }

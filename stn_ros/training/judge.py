@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import expit
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import corner_error, to_corners
@@ -24,18 +25,21 @@ from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.samples import jittered_box
 
-NAMES = (
-    "bias",
-    "present",
-    "aligned",
-    "agreement",
-    "log_scale",
-    "spread",
-    "pixels",
-    "overall",
-    "tint",
-    "patchwork",
-)
+SIGNS = {
+    "bias": 0,
+    "present": 1,
+    "aligned": 1,
+    "agreement": 1,
+    "log_scale": -1,
+    "spread": -1,
+    "pixels": 1,
+    "overall": 1,
+    "tint": -1,
+    "patchwork": -1,
+}
+"""What is judged, and which way it may count: what speaks for an answer never speaks against it. A
+fit without these bounds trades one weight against another, and fails on what it has not seen."""
+NAMES = tuple(SIGNS)
 RIGHT_PX, WRONG_PX = 3.0, 8.0
 WRONG_WEIGHT = 60.0
 RIDGE = 0.03
@@ -139,13 +143,17 @@ def fit(rows: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, float]
             f"{len(right)} answers, all {'right' if right.all() else 'wrong'}: "
             "collect more, or train the network longer"
         )
-    spread = rows[:, 1:].std(axis=0) + 1e-9
-    model = LogisticRegression(
-        C=RIDGE, class_weight={True: 1.0, False: WRONG_WEIGHT}, max_iter=1000
-    )
-    model.fit(rows[:, 1:] / spread, right)
-    weights = model.coef_[0] / spread
-    return {
-        "bias": float(model.intercept_[0]),
-        **{name: float(w) for name, w in zip(NAMES[1:], weights, strict=True)},
-    }
+    spread = np.concatenate([[1.0], rows[:, 1:].std(axis=0) + 1e-9])
+    scaled = rows / spread * np.where(right, 1.0, -1.0)[:, None]
+    cost = RIDGE * np.where(right, 1.0, WRONG_WEIGHT)
+    shrunk = np.array([name != "bias" for name in NAMES])
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = scaled @ weights
+        value = cost @ np.logaddexp(0.0, -margin) + 0.5 * (weights[shrunk] ** 2).sum()
+        return value, shrunk * weights - (cost * expit(-margin)) @ scaled
+
+    limits = {0: (None, None), 1: (0.0, None), -1: (None, 0.0)}
+    bounds = [limits[sign] for sign in SIGNS.values()]
+    found = minimize(loss, np.zeros(len(NAMES)), jac=True, method="L-BFGS-B", bounds=bounds)
+    return {name: float(w) for name, w in zip(NAMES, found.x / spread, strict=True)}

@@ -61,3 +61,10 @@ def test_a_face_mostly_out_of_the_frame_is_never_trusted():
     seen = _patch(0)
     seen[:, 20:] = 0
     assert confidence(features(EVIDENCE, 0.8, seen, _patch(0)), {"bias": 50.0}) == 0.0
+
+
+@pytest.mark.parametrize("grey", [0, 90, 255])
+def test_a_plain_picture_is_like_nothing(grey):
+    plain = np.full_like(_patch(0), grey)
+    plain[..., 3] = 255
+    assert likeness(plain, _patch(0))["overall"] == pytest.approx(0, abs=0.01)

@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import confidence
-from stn_ros.training.judge import NAMES, collect, corner_scale, fit
+from stn_ros.training.judge import NAMES, SIGNS, collect, corner_scale, fit
 
 
 def test_fit_tells_what_can_be_told_and_prefers_silence():
@@ -47,3 +47,19 @@ def test_corner_scale_of_the_shipped_network_holds():
     assert corner_scale(scaled, 8, 5, progress=False) == pytest.approx(
         corner_scale(bundle, 8, 5, progress=False), rel=0.02
     )
+
+
+def test_what_speaks_for_an_answer_never_speaks_against_it():
+    rng = np.random.default_rng(3)
+    right = rng.random(1500) < 0.6
+    rows = rng.normal(0, 1, (1500, len(NAMES)))
+    rows[:, 0] = 1.0
+    # Two features that say the same, one of them with the noise of the other turned over.
+    noise = rng.normal(0, 2, 1500)
+    rows[:, NAMES.index("overall")] = right + noise
+    rows[:, NAMES.index("pixels")] = 2 * right + noise
+    judge = fit(rows, right)
+    assert judge["pixels"] > 0
+    assert judge["overall"] == 0  # without the bound it is taken from the other, noise and all
+    for name, sign in SIGNS.items():
+        assert judge[name] * sign >= 0
