@@ -9,7 +9,8 @@ fragments of others. What is wanted is all of them, from left to right, and then
   reader   a recurrent network that looks at a small copy of the strip, and then in each step
            chooses where and how large its next glimpse is (20 x 20 pixels, sampled through the
            attention transform of Jaderberg et al. 2015, eq. 2), and says the digit in it (compare
-           Sonderby et al. 2015). Only digits train it: nobody tells it where they are.
+           Sonderby et al. 2015). It begins with a sweep from left to right; only digits train it:
+           nobody tells it where they are.
 
 Both have as many parameters and see as many strips.
 """
@@ -60,11 +61,17 @@ TEST_SEED = 4711
 
 @dataclass(frozen=True)
 class Settings:
-    """How networks are trained; the same for both."""
+    """How networks are trained; the same for both.
+
+    Strips with an error by the reader, in percent, one seed: glimpses that all began in the strip's
+    middle never found the digits, 88 after 1,200 steps at a rate of 0.003 (test digits). With
+    glimpses that begin as a sweep, batch norm in both networks and 0.005, 41 after 400 steps (1,000
+    training digits held back).
+    """
 
     steps: int = 1200
     batch: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     test_strips: int = 2000
 
 
@@ -139,18 +146,10 @@ class PlainNetwork(nn.Module):
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32 * (HEIGHT // 8) * (WIDTH // 8), hidden),
-            nn.ReLU(),
+            *_convolution(1, 16, 5),
+            *_convolution(16, 32, 5),
+            *_convolution(32, 32, 3),
+            *_connection(32 * (HEIGHT // 8) * (WIDTH // 8), hidden),
         )
         self.heads = nn.Linear(hidden, (MOST + 1) * CLASSES)
 
@@ -162,7 +161,8 @@ class PlainNetwork(nn.Module):
 class Reader(nn.Module):
     """The same, glimpse by glimpse.
 
-    The first glimpse, before anything is learnt, is as high as the strip and in its middle.
+    Before anything is learnt, the glimpses are as high as the strip and sweep over it from left to
+    right, as far apart as digits are; the last one stays where the fourth was.
 
     Attributes:
         last: (N, MOST + 1, 3) of the last forward pass, log of the scale, x and y of each glimpse:
@@ -174,47 +174,39 @@ class Reader(nn.Module):
         self.family = Attention(limit=1.0)
         self.overview = nn.Sequential(
             nn.AvgPool2d(2),
-            nn.Conv2d(1, 16, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(16 * (HEIGHT // 8) * (WIDTH // 8), hidden),
-            nn.ReLU(),
+            *_convolution(1, 16, 5),
+            *_convolution(16, 16, 3),
+            *_connection(16 * (HEIGHT // 8) * (WIDTH // 8), hidden),
         )
         self.look = nn.Sequential(
-            nn.Conv2d(1, 16, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32 * (GLIMPSE // 4) ** 2, hidden),
-            nn.ReLU(),
+            *_convolution(1, 16, 5),
+            *_convolution(16, 32, 5),
+            *_connection(32 * (GLIMPSE // 4) ** 2, hidden),
         )
         self.where = nn.GRUCell(hidden, hidden)
         self.place = nn.Linear(hidden, self.family.count)
         self.say = nn.Linear(2 * hidden, CLASSES)
         nn.init.zeros_(self.place.weight)
         nn.init.zeros_(self.place.bias)
+        sweep = torch.zeros(MOST + 1, self.family.count)
+        sweep[:, 1] = (2 * torch.arange(MOST + 1) + 1).clamp_max(2 * MOST - 1) / MOST - 1
+        self.sweep: Tensor
+        self.register_buffer("sweep", sweep)
         self.last: Tensor | None = None
 
     def forward(self, strips: Tensor) -> Tensor:
         """See `PlainNetwork`."""
         overview = self.overview(strips)
-        state, said, places = torch.zeros_like(overview), [], []
+        state, states = torch.zeros_like(overview), []
         for _ in range(MOST + 1):
             # The overview alone moves the eye: it need not have understood what it saw.
             state = self.where(overview, state)
-            place = self.family.bounded(self.place(state))
-            seen = self.look(self.glimpse(strips, place))
-            said.append(self.say(torch.cat([seen, state], dim=1)))
-            places.append(place)
-        self.last = torch.stack(places, dim=1)
-        return torch.stack(said, dim=1)
+            states.append(state)
+        known = torch.stack(states, dim=1)
+        self.last = self.sweep + self.family.bounded(self.place(known))
+        again = strips.repeat_interleave(MOST + 1, dim=0)
+        seen = self.look(self.glimpse(again, self.last.flatten(0, 1))).unflatten(0, known.shape[:2])
+        return self.say(torch.cat([seen, known], dim=2))
 
     def glimpse(self, strips: Tensor, place: Tensor) -> Tensor:
         """(N, 1, GLIMPSE, GLIMPSE) of strips at places (N, 3), see `last`."""
@@ -222,6 +214,16 @@ class Reader(nn.Module):
         parameters = place / place.new_tensor([1, narrow, 1])
         grid = self.family.grid(parameters, (GLIMPSE, GLIMPSE))
         return sample(strips, grid * grid.new_tensor([narrow, 1]))
+
+
+def _convolution(before: int, after: int, side: int) -> list[nn.Module]:
+    """Layers that halve the size."""
+    convolution = nn.Conv2d(before, after, side, padding=side // 2)
+    return [convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def _connection(inputs: int, hidden: int) -> list[nn.Module]:
+    return [nn.Flatten(), nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
 
 
 def build(model: str) -> nn.Module:

@@ -87,14 +87,17 @@ def test_measures_count_what_is_asked_for(bars):
     assert result["labels"] == pytest.approx(100 / (strips.labels != UNKNOWN).sum().item())
 
 
-def test_where_an_untrained_reader_looks(bars):
-    strips = _draw(bars)
-    result = glimpses.measured(glimpses.Reader(), strips)
+def test_an_untrained_reader_sweeps_over_the_strip(bars):
+    strips, reader = _draw(bars), glimpses.Reader()
+    result = glimpses.measured(reader, strips)
     assert result["size"] == pytest.approx(HEIGHT)
+    x = torch.tensor([14.0, 42, 70, 98])  # as digits stand in a full strip
     there = (strips.labels[:, :MOST] >= 0) & (strips.labels[:, :MOST] < END)
-    middle = torch.tensor([WIDTH / 2, HEIGHT / 2])
-    off = (strips.centres - middle).norm(dim=2)[there].median().item()
+    swept = torch.stack([x, torch.full((MOST,), HEIGHT / 2)], dim=1)
+    off = (strips.centres - swept).norm(dim=2)[there].median().item()
     assert result["off"] == pytest.approx(off, rel=1e-4)
+    full = strips.labels[:, MOST] == END
+    assert ((strips.centres - swept)[full, :, 0].abs() <= 3).all()
 
 
 @pytest.mark.parametrize("model", MODELS)

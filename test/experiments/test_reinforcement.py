@@ -1,6 +1,7 @@
 """Scenes and windows agree, REINFORCE's gradient is that of success, and agents learn from it."""
 
 import json
+import math
 
 import pytest
 import reinforcement
@@ -54,6 +55,17 @@ class _RightOfCentre(nn.Module):
         return torch.stack([right, left], dim=1)
 
 
+class _Fixed(nn.Module):
+    """An agent that always looks at one place, whose both coordinates are equal."""
+
+    def __init__(self, coordinate):
+        super().__init__()
+        self.place = nn.Parameter(torch.full((2,), coordinate))
+
+    def forward(self, pictures):
+        return self.place.expand(len(pictures), 2), torch.full((len(pictures),), 0.3)
+
+
 def test_success_is_being_right(bars):
     scenes = _draw(bars, 4)
     scenes = Scenes(scenes.pictures, torch.tensor([0, 1, 0, 1]), scenes.places)
@@ -78,15 +90,7 @@ def test_the_gradient_is_that_of_expected_success():
         stroke.expand(n, -1, -1, -1), torch.ones(n, dtype=torch.long), torch.zeros(n, 2)
     )
 
-    class Fixed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.place = nn.Parameter(torch.zeros(2))
-
-        def forward(self, pictures):
-            return self.place.expand(len(pictures), 2), torch.full((len(pictures),), 0.3)
-
-    agent = Fixed()
+    agent = _Fixed(0.0)
     generator = torch.Generator().manual_seed(0)
     parts = [Scenes(*(part[:4000] for part in scenes))] * (n // 4000)
     for part in parts:
@@ -96,11 +100,32 @@ def test_the_gradient_is_that_of_expected_success():
     assert found[1].item() == pytest.approx(0, abs=0.15)
 
 
+def test_an_agent_that_expects_too_much_does_not_flee_to_the_edge(bars):
+    """Where success is the same everywhere, nothing pulls, near the edge neither."""
+    agent, generator = _Fixed(0.95 * REACH), torch.Generator().manual_seed(0)
+    scenes = Scenes(torch.zeros(4000, 1, SCENE, SCENE), torch.ones(4000).long(), None)
+
+    class Always(nn.Module):
+        def forward(self, windows):
+            return torch.eye(2)[0].expand(len(windows), 2)
+
+    reinforcement.reinforce(agent, Always(), scenes, 0.1, generator).backward()
+    assert agent.place.grad.abs().max() < 0.3
+
+
 def test_the_reader_reads_and_stays_as_it_is(bars):
     read = reinforcement.reader(bars, Settings(reader_steps=60, batch=32), seed=0)
     scenes = _draw(bars)
     assert reinforcement.success(read, scenes, scenes.places).mean() > 0.8
     assert not any(p.requires_grad for p in read.parameters())
+
+
+def test_the_reader_loses_little_more_than_a_guess_where_it_sees_nothing(bars):
+    read = reinforcement.reader(bars, Settings(reader_steps=60, batch=32), seed=0)
+    scenes = _draw(bars)
+    opposite = REACH * torch.where(scenes.places > 0, -1.0, 1.0)
+    said = read(reinforcement.window(scenes.pictures, opposite))
+    assert nn.functional.cross_entropy(said, scenes.labels) < math.log(2) + 0.3
 
 
 @pytest.mark.parametrize("method", ["gradient", "linearized", "reinforce"])
