@@ -394,10 +394,24 @@ def held_back(split: Split) -> Split:
     return Split(split.train.take(index[:kept]), split.train.take(index[kept:]), source)
 
 
+def fewer(split: Split, count: int) -> Split:
+    """The first `count` of the training digits; the test digits stay.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    if count > len(split.train):
+        raise ValueError(f"{count:,} digits to train on: there are {len(split.train):,}")
+    source = f"{count:,} of the training digits of: {split.source}"
+    return Split(split.train.take(torch.arange(count)), split.test, source)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run what is not yet there, then write table and pictures."""
     options = _options(arguments)
     split = load(options.data, options.idx_folder, options.full)
+    if options.digits is not None:
+        split = fewer(split, options.digits)
     if options.validate:
         split = held_back(split)
     print(f"digits: {split.source}")
@@ -435,6 +449,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "fetched once into the cache folder",
     )
     command.add_digits(parser)
+    parser.add_argument("--digits", type=int, help="to train on (default: all that are taken)")
     parser.add_argument(
         "--epochs", type=int, default=12, help="passes over the training digits (default: 12)"
     )

@@ -149,6 +149,16 @@ def test_held_back_digits_are_not_trained_on(bars):
     assert split.source.endswith("48 bars")
 
 
+def test_fewer_digits_are_the_first_ones(bars):
+    split = Split(bars, bars.take(torch.arange(3)), "bars")
+    some = distorted_digits.fewer(split, 5)
+    assert torch.equal(some.train.pictures, bars.pictures[:5])
+    assert some.test is split.test
+    assert some.source == "5 of the training digits of: bars"
+    with pytest.raises(ValueError, match="there are 48"):
+        distorted_digits.fewer(split, 49)
+
+
 def test_an_interrupted_experiment_goes_on(tmp_path, bars, monkeypatch, capsys):
     order = ["--distortions", "R", "--models", "cnn", "st-affine", "--seeds", "2"]
     order += ["--epochs", "1", "--out"]

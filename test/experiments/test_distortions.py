@@ -118,7 +118,11 @@ def test_convex():
     assert convex(corners, 28).tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize("name", DISTORTIONS)
+def test_no_distortion(pictures):
+    assert torch.equal(DISTORTIONS["N"].draw(pictures, torch.Generator()), pictures)
+
+
+@pytest.mark.parametrize("name", [name for name in DISTORTIONS if name != "N"])
 def test_draws(name, pictures):
     distortion = DISTORTIONS[name]
     many = pictures.repeat(100, 1, 1, 1)
