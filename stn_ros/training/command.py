@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         answers = collect(replace(draft, corner_scale=scale), args.answers, args.seed)
     card = {
         "start": _start(args.start),
-        "minutes": round(task.clock.time_elapsed() / 60),
+        "minutes": round(task.clock.time_elapsed() / 60, 1),
         "steps": task.steps,
         "samples": task.samples,
         "batch_factor": args.batch_factor,

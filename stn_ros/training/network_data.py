@@ -29,7 +29,8 @@ class Settings:
     """A training run.
 
     Attributes:
-        folder: where checkpoint and log are kept. minutes: length of the whole training.
+        folder: where checkpoint and log are kept. minutes: length of the whole training, checks
+            included.
         learning_rate: at the start; falls to 1 % of it along a cosine.
         norm_share: share of the time from which the batch statistics are frozen, so that the
             stages, which have different ones, are trained as they will be run.

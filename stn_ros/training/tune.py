@@ -35,8 +35,8 @@ def tune(
 
     Args:
         start: network folder. name: of the object, for the card.
-        reference: (h, w, 3) BGR uint8, its face. minutes: of training, checks and export not
-            counted; at least one step is taken.
+        reference: (h, w, 3) BGR uint8, its face. minutes: of training, the export
+            not counted; at least one step is taken.
         sightings: of the face in a camera's frames; half of the views that show it are these.
 
     Raises:
