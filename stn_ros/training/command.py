@@ -88,9 +88,10 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         batch_factor=args.batch_factor,
     )
-    task = train(settings)
+    samples = held_out_batches()
+    task = train(settings, held_out=samples)
     patches = {stage.name: stage.patch for stage in STAGES}
-    held_out = {name: figures(task.network, b) for name, b in held_out_batches().items()}
+    held_out = {name: figures(task.network, fields) for name, fields in samples.items()}
     with tempfile.TemporaryDirectory() as scratch:
         draft = export_bundle(task.network, patches, Path(scratch) / "network", UNJUDGED, {})
         scale = corner_scale(draft, args.answers // 4, args.seed)

@@ -40,7 +40,7 @@ class Settings:
             device that trains with PyTorch; "auto" is the device if it is a GPU.
         workers: processes that render; where the device does, that draw new faces for it (0: the
             first ones are used throughout).
-        checkpoint_every, check_every: seconds; no checks at all if infinite.
+        checkpoint_every, check_every: seconds.
         faces: BGR pictures of faces to be known above all, see `SampleMaker`.
         sightings: of the one face given, see `SampleMaker`; only worker processes show them, so
             "auto" is then the workers.

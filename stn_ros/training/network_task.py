@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from stn_ros.training.export import load_weights
-from stn_ros.training.network_data import NetworkData, Settings, held_out_batches
+from stn_ros.training.network_data import NetworkData, Settings
 from stn_ros.training.objective import objective
 from stn_ros.training.samples import STAGES
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork
@@ -178,10 +179,18 @@ class _Bar(Callback):
         self._bar.close()
 
 
-def train(settings: Settings, progress: bool = True) -> NetworkTask:
+def train(
+    settings: Settings,
+    progress: bool = True,
+    held_out: Mapping[str, list[Tensor]] | None = None,
+) -> NetworkTask:
     """Train until `settings.minutes` are spent, all runs of `settings.folder` counted.
 
     At least one step is taken, unless an earlier run has spent them.
+
+    Args:
+        progress: show a bar. held_out: what is checked on, see `network_data.held_out_batches`;
+            None checks nothing.
 
     Returns:
         The task; its network is the average over the last steps, in evaluation mode, on the CPU.
@@ -190,8 +199,7 @@ def train(settings: Settings, progress: bool = True) -> NetworkTask:
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    checks = math.isfinite(settings.check_every)
-    data = NetworkData(settings, held_out_batches() if checks else {})
+    data = NetworkData(settings, held_out or {})
     clock = Timer(timedelta(minutes=settings.minutes), verbose=False)
     task = NetworkTask(settings, clock)
     saver = ModelCheckpoint(
@@ -209,8 +217,8 @@ def train(settings: Settings, progress: bool = True) -> NetworkTask:
         precision="bf16-mixed",
         logger=TensorBoardLogger(settings.folder, name="log", version=""),
         callbacks=[clock, average, saver, *([_Bar(task)] if progress else [])],
-        val_check_interval=timedelta(seconds=settings.check_every) if checks else None,
-        limit_val_batches=None if checks else 0,
+        val_check_interval=timedelta(seconds=settings.check_every) if held_out else None,
+        limit_val_batches=None if held_out else 0,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,

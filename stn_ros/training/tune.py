@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +54,6 @@ def tune(
                 norm_share=0.0,
                 start=start,
                 workers=1,
-                check_every=math.inf,
                 faces=(reference,),
                 sightings=tuple(sightings),
             )

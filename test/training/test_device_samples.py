@@ -203,7 +203,7 @@ def test_training_on_device_samples_goes_on_where_it_was(tmp_path, monkeypatch):
     few_faces = partial(DeviceSampleMaker, faces=2)
     monkeypatch.setattr(device_samples, "DeviceSampleMaker", few_faces)
     # Hardly any time: one step, and a checkpoint.
-    settings = Settings(tmp_path, 1e-7, renderer="device", workers=0, check_every=math.inf)
+    settings = Settings(tmp_path, 1e-7, renderer="device", workers=0)
     first = train(settings, progress=False)
     assert (first.steps, first.samples) == (1, LOCATE.batch)
     longer = replace(settings, minutes=first.clock.time_elapsed() / 60 + 1e-4, batch_factor=2)

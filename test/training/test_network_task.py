@@ -1,4 +1,3 @@
-import math
 import os
 import signal
 import subprocess
@@ -33,8 +32,7 @@ from pathlib import Path
 from stn_ros.training.network_data import Settings
 from stn_ros.training.network_task import train
 if __name__ == "__main__":
-    train(Settings(Path(sys.argv[1]), 30.0, workers=0, checkpoint_every=0.5, check_every=1e9),
-          progress=False)
+    train(Settings(Path(sys.argv[1]), 30.0, workers=0, checkpoint_every=0.5), progress=False)
 """
 
 
@@ -59,7 +57,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
     assert samples >= steps >= 1
     # Hardly any time left: a step or two, then the last checkpoint.
     spent = kept["callbacks"]["Timer"]["time_elapsed"]["train"]
-    settings = Settings(folder, spent / 60 + 1e-4, workers=0, check_every=math.inf)
+    settings = Settings(folder, spent / 60 + 1e-4, workers=0)
     resumed = train(settings, progress=False)
     assert resumed.steps > steps
     assert resumed.samples > samples
@@ -75,7 +73,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
 def test_checks_use_the_average_and_are_logged(tmp_path, monkeypatch):
     monkeypatch.setattr(network_data, "HELD_OUT_SAMPLES", 4)
     settings = Settings(tmp_path, 0.05, workers=0, check_every=0.1)
-    task = train(settings, progress=False)
+    task = train(settings, progress=False, held_out=network_data.held_out_batches())
     log = EventAccumulator(str(tmp_path / "log")).Reload()
     for stage in STAGES:
         values = [event.value for event in log.Scalars(f"held-out after_px/{stage.name}")]

@@ -31,6 +31,14 @@ def test_identity_reads_the_picture_itself():
     torch.testing.assert_close(sample(picture, grid), picture)
 
 
+def test_what_is_kept_in_inference_mode_serves_training():
+    with torch.inference_mode():
+        projective_grid(torch.eye(3)[None], 11, 13)
+    theta = torch.eye(3)[None].requires_grad_()
+    projective_grid(theta, 11, 13).sum().backward()
+    assert theta.grad is not None
+
+
 def test_shift_by_one_pixel():
     picture = torch.arange(6.0).reshape(1, 1, 1, 6)
     theta = torch.eye(3)[None].clone()
