@@ -26,15 +26,16 @@ from tqdm import tqdm
 
 from stn_ros.training.export import load_weights
 from stn_ros.training.network_data import NetworkData, Settings
-from stn_ros.training.objective import objective
+from stn_ros.training.objective import Losses, objective
 from stn_ros.training.samples import STAGES
-from stn_ros.transformer.network import STRIDE, LocalizationNetwork
+from stn_ros.transformer.network import STRIDE, LocalizationNetwork, Motion
 
 EMA_DECAY = 0.998
 LAST = "last.ckpt"
 ERROR = "corner error px"
 """Logged by stage: the median of a batch."""
 _GRADIENT = 2.0  # norm that gradients are cut to
+_WARM_STEPS, _WARM_SHARE = 200, 0.05
 
 
 class NetworkTask(lightning.LightningModule):
@@ -73,8 +74,7 @@ class NetworkTask(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: tuple[int, list[Tensor]], batch_idx: int) -> None:
         """Set the learning rate; keep the batch statistics from `norm_share` on."""
-        rate = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.share))
-        rate *= self.settings.learning_rate * min(1.0, (self.steps + 1) / 200)
+        rate = self.settings.learning_rate * schedule(self.steps, self.share)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         self.network.train()
@@ -87,9 +87,7 @@ class NetworkTask(lightning.LightningModule):
         """The loss of a batch, see `network_data.NetworkData`."""
         index, (reference, patch, motion, related, present) = batch
         answer = self.network(reference, patch)
-        with torch.autocast(self.device.type, enabled=False):
-            exact = type(answer)(*(part.float() for part in answer))
-            losses = objective(exact, motion, related, present, STRIDE)
+        losses = _losses(answer, motion, related, present)
         self.steps += 1
         self.samples += len(reference)
         self.log("loss", losses.total)
@@ -242,8 +240,8 @@ def figures(network: LocalizationNetwork, tensors: list[Tensor]) -> dict[str, fl
     reference, patch, motion, related, present = (tensor.to(device) for tensor in tensors)
     parts = zip(reference.split(32), patch.split(32), strict=True)
     answers = [network(*part) for part in parts]
-    answer = type(answers[0])(*(torch.cat(each).float() for each in zip(*answers, strict=True)))
-    losses = objective(answer, motion, related, present, STRIDE)
+    answer = Motion(*(torch.cat(each) for each in zip(*answers, strict=True)))
+    losses = _losses(answer, motion, related, present)
     known = present >= 0
     right = ((answer.present > 0) == (present == 1))[known].float().mean()
     return {
@@ -253,6 +251,23 @@ def figures(network: LocalizationNetwork, tensors: list[Tensor]) -> dict[str, fl
         "flow": float(losses.flow),
         "present_right": float(right),
     }
+
+
+def schedule(steps: int, share: float) -> float:
+    """The learning rate after `steps` and a share of the time, as a factor of its peak.
+
+    It grows over 200 steps or a twentieth of the time, whichever is shorter, and falls along a
+    cosine to 1 %.
+    """
+    warmth = max((steps + 1) / _WARM_STEPS, share / _WARM_SHARE)
+    return min(1.0, warmth) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _losses(answer: Motion, motion: Tensor, related: Tensor, present: Tensor) -> Losses:
+    """In 32 bits, whatever the network computes in: its geometry does not bear fewer."""
+    with torch.autocast(motion.device.type, enabled=False):
+        exact = Motion(*(part.float() for part in answer))
+        return objective(exact, motion, related, present, STRIDE)
 
 
 def _average(averaged: list[Tensor], current: list[Tensor], number: Tensor | int) -> None:

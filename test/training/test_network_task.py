@@ -84,6 +84,27 @@ def test_checks_use_the_average_and_are_logged(tmp_path, monkeypatch):
     assert set(last["state_dict"]) == {f"network.{name}" for name in task.network.state_dict()}
 
 
+def test_mixed_precision_leaves_the_geometry_exact(monkeypatch):
+    monkeypatch.setattr(network_data, "HELD_OUT_SAMPLES", 8)
+    network = load_weights(models_folder() / "canonicalizer")
+    for tensors in network_data.held_out_batches().values():
+        exact = network_task.figures(network, tensors)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = network_task.figures(network, tensors)
+        assert mixed["before_px"] == exact["before_px"]
+        assert mixed["after_px"] == pytest.approx(exact["after_px"], abs=0.1)
+
+
+def test_the_learning_rate_is_soon_at_its_peak_and_falls_to_a_hundredth():
+    assert network_task.schedule(0, 0.0) == pytest.approx(1 / 200)
+    assert network_task.schedule(199, 0.0) == 1.0
+    # A short training of few steps: all but a twentieth of it learns in earnest.
+    assert network_task.schedule(3, 0.025) == pytest.approx(0.5, abs=0.01)
+    assert network_task.schedule(5, 0.05) > 0.99
+    assert network_task.schedule(20, 0.5) == pytest.approx(0.505)
+    assert network_task.schedule(40, 1.0) == pytest.approx(0.01)
+
+
 def test_the_average_is_short_at_first_and_long_later():
     slow, fast = [torch.zeros(1)], [torch.ones(1)]
     network_task._average(slow, fast, 1)
