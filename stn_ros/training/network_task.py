@@ -225,6 +225,8 @@ def train(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty")
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        # Where the device renders there are none, by design.
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
         trainer.fit(
             task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True
         )
