@@ -1,9 +1,9 @@
 """Explains what the shipped network does to views of a taught object.
 
 Theta is the robot's own answer (`runtime.canonicalizer`). Its stages are walked again in PyTorch
-with the same weights (`transformer.cascade`), since the robot's engine has no gradients: the best
-turn of `locate`, `refine` twice, `track`, `polish`, and the refinement on pixels (`photometric`).
-The robot samples without aliasing, fits robustly and works in 8 bits but for the last step, so the
+with the same weights (`transformer.cascade`), since the robot's engine has no gradients: those of a
+search, on the way of the winning turn, then the refinement on pixels (`photometric`). The robot
+samples without aliasing, fits robustly and works in 8 bits but for the last step, so the
 two differ by a little; the page says by how much.
 """
 
@@ -40,7 +40,12 @@ from stn_ros.geometry.patch import (
 from stn_ros.interpretation import report, sensitivity, theta
 from stn_ros.interpretation.study import Example, Frame, Picture, Study
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import (
+    SEARCH,
+    Canonicalizer,
+    CanonicalizerSettings,
+    Region,
+)
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.photometric import PhotometricRefiner
@@ -64,8 +69,6 @@ FRAME_SIZE = (640, 480)
 VIEWS, EXAMPLES = 60, 6
 DRAWS = 6
 """Noisy copies for the sensitivity of each stage."""
-_STAGES = ("locate", "refine", "refine again", "track", "polish", "photometric")
-_KEPT = (4, 2, 1, 1, 1)  # hypotheses after each stage, as the robot keeps them
 _LINES = 9
 
 
@@ -87,6 +90,9 @@ class Stages:
 
     Args:
         model: the object; its own network is used if it has one.
+
+    Attributes:
+        names: of the stages, the network's and the last, on pixels.
     """
 
     def __init__(self, model: ObjectModel) -> None:
@@ -96,8 +102,12 @@ class Stages:
         for weight in self.network.parameters():
             weight.requires_grad_(False)
         self.model = model
-        self.names = _STAGES
-        self._patches = [self.bundle.patches[name.split()[0]] for name in _STAGES[:-1]]
+        named = [stage for stage, _ in SEARCH]
+        self.names = (
+            *(f"{name} again" if name in named[:i] else name for i, name in enumerate(named)),
+            "photometric",
+        )
+        self._patches = [self.bundle.patches[stage] for stage in named]
         self._refiner = PhotometricRefiner(model.reference)
         sampler = FrameSampler(model.reference)
         self._references = [
@@ -124,7 +134,7 @@ class Stages:
         ways: list[list[Tensor]] = [[each] for each in now]
         seen: list[list[Tensor]] = [[] for _ in now]
         motion = None
-        for side, reference, keep in zip(self._patches, self._references, _KEPT, strict=True):
+        for side, reference, (_, keep) in zip(self._patches, self._references, SEARCH, strict=True):
             count = len(now)
             with torch.no_grad():
                 (step,) = Cascade(self.network, [side])(
@@ -262,7 +272,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
     errors = np.stack(
         [
             theta.corner_errors([walk.homographies[i] for walk in walks], known, model.size)
-            for i in range(len(_STAGES) + 1)
+            for i in range(len(stages.names) + 1)
         ],
         axis=1,
     )
@@ -276,7 +286,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
         output_size=model.size,
         found=robot,
         known=known,
-        stages=("region", *_STAGES),
+        stages=("region", *stages.names),
         stage_errors=errors,
         start=None,
         bend=None,

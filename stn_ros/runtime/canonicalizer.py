@@ -39,6 +39,8 @@ Array = NDArray[np.float64]
 
 MIN_SIDE = 12.0
 """Faces shorter than this in the frame are refused: there is nothing left to compare, pixels."""
+SEARCH = (("locate", 4), ("refine", 2), ("refine", 1), ("track", 1), ("polish", 1))
+"""A search in a region: the network's stages in turn, and how many answers are kept after each."""
 SETTLED = 0.02
 """A step that moved the corners by less than this share of the face's length needs no other."""
 LOOSE = 0.003
@@ -114,16 +116,13 @@ class CanonicalizerSettings:
 
     Attributes:
         threshold: confidence from which an answer is accepted.
-        turns: in-plane turns tried in a region. candidates: turns that are refined.
-        polish_steps: exact steps at the end, on a newly located object.
+        turns: in-plane turns tried in a region.
         photometric_steps: at most, of the refinement on pixels; 0 leaves the network's answer.
         threads: of the network, 0 = chosen by the engine.
     """
 
     threshold: float = 0.5
     turns: int = 12
-    candidates: int = 4
-    polish_steps: int = 1
     photometric_steps: int = photometric.STEPS
     threads: int = 1
 
@@ -132,8 +131,6 @@ class CanonicalizerSettings:
             raise ValueError(f"threshold is {self.threshold}: must lie in 0..1")
         for name, least in (
             ("turns", 4),
-            ("candidates", 1),
-            ("polish_steps", 1),
             ("photometric_steps", 0),
             ("threads", 0),
         ):
@@ -370,12 +367,9 @@ class Canonicalizer:
                             ),
                         )
                     )
-        found = _best(self._step("locate", sampler, start), settings.candidates)
-        found = _best(self._step("refine", sampler, found), max(1, settings.candidates // 2))
-        found = _best(self._step("refine", sampler, found), 1)
-        found = self._step("track", sampler, found)
-        for _ in range(settings.polish_steps):
-            found = self._step("polish", sampler, found)
+        found = start
+        for stage, kept in SEARCH:
+            found = _best(self._step(stage, sampler, found), kept)
         best: dict[int, Alignment] = {}
         for hypothesis in found:
             answer = self._answer(sampler, hypothesis, False, regions[hypothesis.item][0])
