@@ -7,9 +7,11 @@ each on its own, by the simulated truth:
 
   shipped   not at all
   photo     on rendered views of the photo it was taught with: `stn-ros teach --tune`
-  frames    on these and, half and half, on the film's frames: `stn-ros teach --tune --frames`
+  frames    on these and, half and half, on the film's frames, and the confidence set anew for
+            this camera: `stn-ros teach --tune --frames`
 
 The film's labels are what the shipped network finds by following; the truth is for judging alone.
+The same camera then films other objects, and the one that is not there is asked for.
 A film in which it finds too little teaches nothing: then the shipped network is judged.
 """
 
@@ -20,6 +22,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import Truth, World
 from stn_ros.synthesis.scene import Sighting, photographed
+from stn_ros.teaching.camera_confidence import adapt_confidence
 from stn_ros.teaching.command import keep_better
 from stn_ros.teaching.self_test import SelfTest, self_test
 from stn_ros.teaching.sightings import HELD_OUT, find_sightings
@@ -80,7 +84,7 @@ LEAST_VISIBLE = 0.75
 
 @dataclass(frozen=True)
 class Settings:
-    """Minutes of tuning, frames of the film, and frames to judge on."""
+    """Minutes of tuning, frames of the film, and frames to judge on, as many without the object."""
 
     minutes: float
     frames: int
@@ -130,10 +134,10 @@ class Camera:
         cv2.ellipse(glare, (middle, (240.0, 70.0), rng.uniform(0, 180)), 150.0, -1)
         self._glare = cv2.GaussianBlur(glare, (0, 0), 25)[..., None]
 
-    def frame(self, t: float) -> tuple[np.ndarray, Truth]:
-        """The frame (H, W, 3) BGR at `t` seconds, and where the object is in it."""
+    def frame(self, t: float, world: World | None = None) -> tuple[np.ndarray, Truth]:
+        """The frame (H, W, 3) BGR at `t` seconds, and where the object of a world is in it."""
         rng = np.random.default_rng([self._seed, 8, round(t * 1000)])
-        clean, (truth,) = self.world.render(t)
+        clean, (truth,) = (world or self.world).render(t)
         seen = cv2.GaussianBlur(clean, (0, 0), self._blur) * (self._gain * self._cast)
         seen = seen + self._glare + rng.normal(0, self._noise, clean.shape)
         return seen.clip(0, 255).astype(np.uint8), truth
@@ -160,14 +164,33 @@ def held_out(camera: Camera, settings: Settings, seed: int) -> Iterator[Trial]:
             yield Trial("held out", camera.model, frame, box, truth.homography)
 
 
+def absent(camera: Camera, settings: Settings, seed: int) -> Iterator[Trial]:
+    """Frames of the same camera that show other objects, one after the other."""
+    others = [name for name in OBJECTS if name != camera.model.name]
+    stages = [
+        World([ObjectModel.load(find_object(name))], seed=seed, blur=0.0, noise=0.0)
+        for name in others
+    ]
+    rng = np.random.default_rng([seed, 10])
+    t, found = settings.frames / RATE + LATER, 0
+    while found < settings.held_out:
+        frame, truth = camera.frame(t, stages[found % len(stages)])
+        t += APART
+        if truth.visible >= LEAST_VISIBLE:
+            found += 1
+            yield Trial(
+                "absent", camera.model, frame, jittered(rng, truth.box, stages[0].camera.size), None
+            )
+
+
 def run(settings: Settings, **job: str | int) -> dict[str, Any]:
     """Tune as the way says and measure on the later frames.
 
     Returns:
         Shares: right (see `RIGHT_PX`), published_right of all frames, published_wrong (beyond
-        `WRONG_PX`) of the published; median and p90 of the corner error in pixels, alone the median
-        without the refinement on pixels; sightings trained on and steps; whether `teach` keeps the
-        network.
+        `WRONG_PX`) of the published, published_absent of the frames without the object; median and
+        p90 of the corner error in pixels, alone the median without the refinement on pixels;
+        sightings trained on and steps; whether `teach` keeps the network.
     """
     name, way, seed = str(job["object"]), str(job["way"]), int(job["seed"])
     camera, bundle = Camera(name, seed), NetworkBundle.load()
@@ -187,23 +210,29 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
                 sightings=sightings[:split],
             ).card
             steps = card["tuned"]["steps"]
+            if sightings:
+                known = replace(model, symmetry=_tested(name, seed).symmetry, network=tuned)
+                adapt_confidence(known, sightings[:split])
             chosen, _, said = keep_better(
                 bundle, model, _tested(name, seed), tuned, sightings[split:]
             )
             print(f"{name} {seed} {way}: {said}")
             kept, model = chosen is not model, replace(model, network=tuned)
         bare = CanonicalizerSettings(photometric_steps=0)
-        trials = (replace(trial, model=model) for trial in held_out(camera, settings, seed))
+        asked = chain(held_out(camera, settings, seed), absent(camera, settings, seed))
+        trials = (replace(trial, model=model) for trial in asked)
         contestants = {"refined": Ours(bundle, [model]), "alone": Ours(bundle, [model], bare)}
-        outcomes = hold(trials, contestants, settings.held_out)
-    figures, trust = accuracy(outcomes["refined"]), promise(outcomes["refined"])
+        outcomes = hold(trials, contestants, 2 * settings.held_out)
+    present = {way: [o for o in of if o.present] for way, of in outcomes.items()}
+    figures, trust = accuracy(present["refined"]), promise(outcomes["refined"])
     return {
         "right": figures["right"],
         "published_right": figures["published_right"],
         "published_wrong": trust["published_wrong"],
+        "published_absent": 1 - trust["absent_rejected"],
         "median": figures["median_px"],
         "p90": figures["p90_px"],
-        "alone": accuracy(outcomes["alone"])["median_px"],
+        "alone": accuracy(present["alone"])["median_px"],
         "sightings": split,
         "steps": steps,
         "kept": kept,
@@ -239,7 +268,8 @@ def table(runs: Runs, settings: Settings) -> str:
         if (of := [r for r in done if r["way"] == way and name in (r["object"], "all")])
     ]
     header = ["object", "network", f"within {RIGHT_PX:g} px", "and published"]
-    header += [f"of published beyond {WRONG_PX:g} px", "median, px", "90 %, px"]
+    header += [f"of published beyond {WRONG_PX:g} px", "of absent published"]
+    header += ["median, px", "90 %, px"]
     header += ["network alone, px", "steps", "kept", "films"]
     return "\n".join(
         [
@@ -260,7 +290,7 @@ def table(runs: Runs, settings: Settings) -> str:
 def _row(name: str, way: str, of: Sequence[dict[str, Any]]) -> list[str]:
     shares = [
         command.spread([100 * run[share] for run in of if run[share] == run[share]], 1)
-        for share in ("right", "published_right", "published_wrong")
+        for share in ("right", "published_right", "published_wrong", "published_absent")
     ]
     errors = [command.spread([run[error] for run in of]) for error in ("median", "p90", "alone")]
     steps = "" if way == "shipped" else command.spread([run["steps"] for run in of], 0)

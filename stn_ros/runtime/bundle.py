@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,16 @@ class NetworkBundle:
             raise ValueError(f"{path}: entry missing or malformed: {error}") from None
         card = described.get("card", {})
         return cls(features, match, match_int8, patches, judge, corner_scale, card)
+
+
+def set_judge(folder: Path, judge: Mapping[str, float]) -> None:
+    """Replace the weights of the confidence in a network folder, see `NetworkBundle.judge`."""
+    path = folder / BUNDLE_FILE
+    described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    described["judge"] = dict(judge)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    fresh.replace(path)
 
 
 def _verified(folder: Path, entry: dict[str, str]) -> Path:

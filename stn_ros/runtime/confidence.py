@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 MIN_INSIDE = 0.4
 """Share of the face that must lie inside the frame."""
-
+WRONG_WEIGHT = 60.0
+"""How many right answers a wrong one counts for where the confidence is fitted."""
 
 _TILES = 4
 _CONTRAST = 4.0  # grey levels squared

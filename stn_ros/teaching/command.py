@@ -45,9 +45,10 @@ own network costs the robot more time: no other object shares its batches.
 
 With --frames too it is trained on what one camera sees as well, without labels: the object is
 followed through a rosbag (folder or mcap file, one image topic), a film or a folder of pictures in
-which it moves, and where it was seen so, refined on the pixels, is what teaches. The last fifth is
-kept out of training. The object keeps the tuned network only if that finds it better there, and the
-self-test is no worse. Frames must be undistorted."""
+which it moves, and where it was seen so, refined on the pixels, is what teaches. How sure an answer
+must be to be published is set anew, too, by how sure right and wrong ones are in this camera. The
+last fifth is kept out of all that. The object keeps the tuned network only if that finds it better
+there, and the self-test is no worse. Frames must be undistorted."""
 PICTURE = "self_test.jpg"
 
 
@@ -109,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         if args.tune is not None:
             tuned = Path(scratch) / "network"
-            _tune(network, model, args.tune, tuned, sightings[:split])
+            known = replace(model, symmetry=tested.symmetry)
+            _tune(network, known, args.tune, tuned, sightings[:split])
             model, tested, verdict = keep_better(bundle, model, tested, tuned, sightings[split:])
             print(f"tuned for {args.tune:g} minutes: {verdict}")
         model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
@@ -220,9 +222,13 @@ def _tune(
     network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
 ) -> None:
     """Write the tuned network to `folder`."""
+    from stn_ros.teaching.camera_confidence import adapt_confidence
     from stn_ros.training.tune import tune
 
     tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
+    if sightings:
+        shift = adapt_confidence(replace(model, network=folder), sightings)
+        print(f"confidence: its log-odds moved by {shift:+.2f} for this camera")
 
 
 def _corners(

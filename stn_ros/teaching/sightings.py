@@ -34,7 +34,8 @@ SEARCHES = 6
 HELD_OUT = 0.2
 """Share of the sightings, the last ones, that a network is judged on."""
 RIGHT_PX = 3.0
-_JITTER = 0.07
+JITTER = 0.07
+"""How far the edges of a region are off at most, in its width and height."""
 
 
 class Found(NamedTuple):
@@ -112,17 +113,17 @@ def agreement(
     right, errors = 0, []
     for sighting in sightings:
         box = np.array(sighting.box)
-        off = rng.uniform(-_JITTER, _JITTER, 4) * np.tile(box[2:], 2)
+        off = rng.uniform(-JITTER, JITTER, 4) * np.tile(box[2:], 2)
         region = Region(model.name, *(box + off).tolist())
         refined = refining.process(sighting.frame, [region])
-        right += any(a.accepted and _error(model, sighting, a) < RIGHT_PX for a in refined)
+        right += any(a.accepted and sighting_error(model, sighting, a) < RIGHT_PX for a in refined)
         plain = bare.process(sighting.frame, [region])
-        errors.append(min((_error(model, sighting, a) for a in plain), default=np.inf))
+        errors.append(min((sighting_error(model, sighting, a) for a in plain), default=np.inf))
     return Agreement(right / len(sightings), float(np.median(errors)))
 
 
-def _error(model: ObjectModel, sighting: Sighting, answer: Alignment) -> float:
-    """Corner error in pixels, the least over the turns that look alike."""
+def sighting_error(model: ObjectModel, sighting: Sighting, answer: Alignment) -> float:
+    """Corner error of an answer in pixels, the least over the turns that look alike."""
     turns = turned_homographies(model.size, model.symmetry)
     truths = [compose(sighting.homography, turn) for turn in turns]
     return min(corner_error(answer.homography, truth, model.size) for truth in truths)

@@ -5,7 +5,7 @@ import json
 import adaptation
 import numpy as np
 import pytest
-from adaptation import Camera, Settings, film, held_out, jobs
+from adaptation import Camera, Settings, absent, film, held_out, jobs
 from runs import Runs
 
 from stn_ros.runtime.frames import Recording
@@ -37,6 +37,15 @@ def test_the_film_is_a_bag_and_what_is_judged_on_comes_later(tmp_path):
     filmed = [camera.world.truth(t)[0].homography for t, _ in read]
     assert not any(np.allclose(trial.truth, h) for trial in trials for h in filmed)
     assert (trials[0].model.reference != camera.world.render(0.0)[0][0, 0]).any()
+
+
+def test_where_the_object_is_absent_the_same_camera_shows_others():
+    camera = Camera("tea_box", 0)
+    trials = list(absent(camera, SETTINGS, 0))
+    assert len(trials) == 4
+    assert all(trial.truth is None and trial.model is camera.model for trial in trials)
+    clean = camera.world.render(0.0)[0].mean()
+    assert all(trial.frame.mean() < 0.5 * clean for trial in trials)
 
 
 def test_all_ways_of_a_film_come_together():
@@ -86,6 +95,7 @@ def test_the_table_sums_up_by_object_and_of_all(tmp_path):
                     right=0.75,
                     published_right=0.5,
                     published_wrong=float("nan") if seed else 0.25,
+                    published_absent=0.1,
                     median=median,
                     p90=2 * median,
                     alone=3 * median,
@@ -95,11 +105,15 @@ def test_the_table_sums_up_by_object_and_of_all(tmp_path):
                     machine="a machine",
                 )
     page = adaptation.table(runs, SETTINGS)
-    shares = "75.0 ± 0.0 % | 50.0 ± 0.0 % | 25.0 %"
+    shares = "75.0 ± 0.0 % | 50.0 ± 0.0 % | 25.0 % | 10.0 ± 0.0 %"
     errors = "2.00 ± 1.41 | 4.00 ± 2.83 | 6.00 ± 4.24 |"
     assert f"| novel | shipped | {shares} | {errors}  |  | 2 |" in page
-    assert "| novel | frames | 75.0 % | 50.0 % | 25.0 % | 1.00 | 2.00 | 3.00 | 90 | 1 | 1 |" in page
-    assert "| all | shipped | 75.0 ± 0.0 % | 50.0 ± 0.0 % | 25.0 ± 0.0 % | 2.00 ± 1.00 |" in page
+    assert (
+        "| novel | frames | 75.0 % | 50.0 % | 25.0 % | 10.0 % | 1.00 | 2.00 | 3.00 | 90 | 1 | 1 |"
+        in page
+    )
+    wrong = "25.0 ± 0.0 % | 10.0 ± 0.0 %"
+    assert f"| all | shipped | 75.0 ± 0.0 % | 50.0 ± 0.0 % | {wrong} | 2.00 ± 1.00 |" in page
     assert "photo" not in page
     assert "4 runs, 2.0 minutes: a machine." in page
 

@@ -1,10 +1,11 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
-from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle
+from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, set_judge
 from stn_ros.runtime.engine import OnnxEngine
 from stn_ros.runtime.paths import models_folder
 
@@ -28,6 +29,16 @@ def test_shipped_network_loads_and_answers():
     assert 0 < np.abs(fast.flow - motion.flow).mean() < 0.1
     one = engine.match(engine.features(pictures[1:2]), pictures[1:2])
     np.testing.assert_allclose(one.flow[0], motion.flow[1], atol=1e-4)
+
+
+def test_the_judge_can_be_replaced_and_nothing_else(folder):
+    before = NetworkBundle.load(folder)
+    names = {path.name for path in folder.iterdir()}
+    set_judge(folder, {"bias": -1.5, "present": 0.25})
+    after = NetworkBundle.load(folder)
+    assert after.judge == {"bias": -1.5, "present": 0.25}
+    assert replace(after, judge=before.judge) == before
+    assert {path.name for path in folder.iterdir()} == names
 
 
 def test_missing_folder(tmp_path):

@@ -200,6 +200,7 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
     said = capsys.readouterr().out
     found = re.search(r"frames: 45 read, x seen in (\d+), (\d+) used", said)
     assert found, said
+    assert re.search(r"confidence: its log-odds moved by [+-][\d.]+ for this camera", said), said
     used = int(found[2])
     assert 30 <= used <= int(found[1]) <= 45
     number = r"([\d.]+)"
