@@ -304,6 +304,7 @@ def plot(runs: Runs) -> None:
     from matplotlib.figure import Figure
 
     done = runs.runs()
+    labelled: set[str] = set()
     figure = Figure(figsize=(10, 4), layout="constrained")
     shares, errors = figure.subplots(1, 2)
     films = dict.fromkeys((run["object"], run["seed"]) for run in done)
@@ -311,12 +312,14 @@ def plot(runs: Runs) -> None:
     for name, seed in films:
         of = {r["way"]: r for r in done if (r["object"], r["seed"]) == (name, seed)}
         ways = [way for way in WAYS if way in of]
-        style = {"marker": "o", "color": f"C{objects.index(name)}", "label": f"{name} {seed}"}
+        style = {"marker": "o", "color": f"C{objects.index(name)}"}
+        style["label"] = "_" if name in labelled else name
+        labelled.add(name)
         shares.plot(ways, [100 * of[way]["published_right"] for way in ways], **style)
         errors.plot(ways, [of[way]["median"] for way in ways], **style)
     shares.set(ylabel=f"published within {RIGHT_PX:g} px, % of the frames")
     errors.set(ylabel="median corner error, px")
-    errors.legend(fontsize="small")
+    errors.legend(loc="upper left", bbox_to_anchor=(1, 1))
     for axes in (shares, errors):
         axes.grid(alpha=0.3)
     figure.savefig(runs.folder / "adaptation.png", dpi=150)
