@@ -17,7 +17,6 @@ A film in which it finds too little teaches nothing: then the shipped network is
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -49,12 +48,10 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import Truth, World
 from stn_ros.synthesis.scene import Sighting, photographed
-from stn_ros.teaching.camera_confidence import adapt_confidence
-from stn_ros.teaching.command import keep_better
+from stn_ros.teaching.command import keep_better, tune_object
 from stn_ros.teaching.self_test import SelfTest, self_test
 from stn_ros.teaching.sightings import HELD_OUT, find_sightings
 from stn_ros.teaching.texture import look_alike_turns
-from stn_ros.training.tune import tune
 
 EPILOG = """\
 examples:
@@ -167,19 +164,23 @@ def held_out(camera: Camera, settings: Settings, seed: int) -> Iterator[Trial]:
 def absent(camera: Camera, settings: Settings, seed: int) -> Iterator[Trial]:
     """Frames of the same camera that show other objects, one after the other."""
     others = [name for name in OBJECTS if name != camera.model.name]
-    stages = [
+    worlds = [
         World([ObjectModel.load(find_object(name))], seed=seed, blur=0.0, noise=0.0)
         for name in others
     ]
     rng = np.random.default_rng([seed, 10])
     t, found = settings.frames / RATE + LATER, 0
     while found < settings.held_out:
-        frame, truth = camera.frame(t, stages[found % len(stages)])
+        frame, truth = camera.frame(t, worlds[found % len(worlds)])
         t += APART
         if truth.visible >= LEAST_VISIBLE:
             found += 1
             yield Trial(
-                "absent", camera.model, frame, jittered(rng, truth.box, stages[0].camera.size), None
+                "absent",
+                camera.model,
+                frame,
+                jittered(rng, truth.box, camera.world.camera.size),
+                None,
             )
 
 
@@ -200,19 +201,10 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         if way == "photo" or sightings:
             tuned = Path(scratch) / "network"
-            card = tune(
-                models_folder() / "canonicalizer",
-                name,
-                model.reference,
-                settings.minutes,
-                tuned,
-                progress=sys.stderr.isatty(),
-                sightings=sightings[:split],
-            ).card
-            steps = card["tuned"]["steps"]
-            if sightings:
-                known = replace(model, symmetry=_tested(name, seed).symmetry, network=tuned)
-                adapt_confidence(known, sightings[:split])
+            known = replace(model, symmetry=_tested(name, seed).symmetry)
+            shipped = models_folder() / "canonicalizer"
+            tune_object(shipped, known, settings.minutes, tuned, sightings[:split])
+            steps = NetworkBundle.load(tuned).card["tuned"]["steps"]
             chosen, _, said = keep_better(
                 bundle, model, _tested(name, seed), tuned, sightings[split:]
             )
@@ -304,7 +296,6 @@ def plot(runs: Runs) -> None:
     from matplotlib.figure import Figure
 
     done = runs.runs()
-    labelled: set[str] = set()
     figure = Figure(figsize=(10, 4), layout="constrained")
     shares, errors = figure.subplots(1, 2)
     films = dict.fromkeys((run["object"], run["seed"]) for run in done)
@@ -313,8 +304,7 @@ def plot(runs: Runs) -> None:
         of = {r["way"]: r for r in done if (r["object"], r["seed"]) == (name, seed)}
         ways = [way for way in WAYS if way in of]
         style = {"marker": "o", "color": f"C{objects.index(name)}"}
-        style["label"] = "_" if name in labelled else name
-        labelled.add(name)
+        style["label"] = "_" if seed else name
         shares.plot(ways, [100 * of[way]["published_right"] for way in ways], **style)
         errors.plot(ways, [of[way]["median"] for way in ways], **style)
     shares.set(ylabel=f"published within {RIGHT_PX:g} px, % of the frames")

@@ -14,11 +14,9 @@ from stn_ros.evaluation.baselines import Box, SiftHomography, SiftSettings
 from stn_ros.geometry.homography import compose, corner_error
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.teaching.texture import turned_homographies
-
-RIGHT_PX = 3.0
-WRONG_PX = 8.0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 MIN_INSIDE = 0.4
 """Share of the face that must lie inside the frame."""
+RIGHT_PX, WRONG_PX = 3.0, 8.0
+"""Corner errors below which an answer is right, and beyond which it is wrong."""
 WRONG_WEIGHT = 60.0
 """How many right answers a wrong one counts for where the confidence is fitted."""
 

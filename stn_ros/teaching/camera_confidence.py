@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from stn_ros.runtime.bundle import NetworkBundle, set_judge
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
-from stn_ros.runtime.confidence import WRONG_WEIGHT
+from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import Sighting
-from stn_ros.teaching.sightings import JITTER, RIGHT_PX, sighting_error
+from stn_ros.teaching.sightings import JITTER, sighting_error
 
-WRONG_PX = 8.0
 STRANGERS = 12
 """Faces that are asked for in turn where the object is."""
 FAR_OFF = 0.45
@@ -58,14 +57,16 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
     rng = np.random.default_rng(seed)
     right, wrong = [], []
     for index, sighting in enumerate(tqdm(sightings, desc="confidence", unit="frame")):
-        box = np.array(sighting.box)
-        stranger = strangers[index % STRANGERS].name
-        for name, off in ((model.name, JITTER), (model.name, FAR_OFF), (stranger, JITTER)):
-            region = box + rng.uniform(-off, off, 4) * np.tile(box[2:], 2)
-            for answer in canonicalizer.process(sighting.frame, [Region(name, *region.tolist())]):
-                error = sighting_error(model, sighting, answer) if name == model.name else np.inf
-                if answer.confidence > 0 and not RIGHT_PX <= error <= WRONG_PX:
-                    (right if error < RIGHT_PX else wrong).append(logit(answer.confidence))
+        box, stranger = np.array(sighting.box), strangers[index % STRANGERS].name
+        regions = [
+            Region(name, *(box + rng.uniform(-off, off, 4) * np.tile(box[2:], 2)).tolist())
+            for name, off in ((model.name, JITTER), (model.name, FAR_OFF), (stranger, JITTER))
+        ]
+        for answer in canonicalizer.process(sighting.frame, regions):
+            known = answer.object_name == model.name
+            error = sighting_error(model, sighting, answer) if known else np.inf
+            if answer.confidence > 0 and not RIGHT_PX <= error <= WRONG_PX:
+                (right if error < RIGHT_PX else wrong).append(logit(answer.confidence))
     shift = confidence_shift(np.array(right), np.array(wrong))
     set_judge(model.network, {**bundle.judge, "bias": bundle.judge["bias"] + shift})
     return shift

@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         if args.tune is not None:
             tuned = Path(scratch) / "network"
             known = replace(model, symmetry=tested.symmetry)
-            _tune(network, known, args.tune, tuned, sightings[:split])
+            tune_object(network, known, args.tune, tuned, sightings[:split])
             model, tested, verdict = keep_better(bundle, model, tested, tuned, sightings[split:])
             print(f"tuned for {args.tune:g} minutes: {verdict}")
         model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
@@ -139,6 +139,22 @@ def make_object(
     reference = face.rectify(photo, corners, face.canonical_size(corners, size_m))
     face.check_not_blank(reference, "the face in the photo")
     return ObjectModel(name, reference, size_m)
+
+
+def tune_object(
+    network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
+) -> None:
+    """Write to `folder` the network of folder `network`, tuned for an object.
+
+    With sightings its confidence is set anew for the camera that took them.
+    """
+    from stn_ros.teaching.camera_confidence import adapt_confidence
+    from stn_ros.training.tune import tune
+
+    tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
+    if sightings:
+        shift = adapt_confidence(replace(model, network=folder), sightings)
+        print(f"confidence: its log-odds moved by {shift:+.2f} for this camera")
 
 
 def keep_better(
@@ -216,19 +232,6 @@ def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> l
         f"{len(found.sightings)} used, the last fifth of them to judge"
     )
     return found.sightings
-
-
-def _tune(
-    network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
-) -> None:
-    """Write the tuned network to `folder`."""
-    from stn_ros.teaching.camera_confidence import adapt_confidence
-    from stn_ros.training.tune import tune
-
-    tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
-    if sightings:
-        shift = adapt_confidence(replace(model, network=folder), sightings)
-        print(f"confidence: its log-odds moved by {shift:+.2f} for this camera")
 
 
 def _corners(

@@ -25,6 +25,7 @@ from stn_ros.runtime.canonicalizer import (
     CanonicalizerSettings,
     Region,
 )
+from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
@@ -43,7 +44,6 @@ LONG_SIDES = ((60, 100), (100, 180), (180, 260))
 CELLS = tuple((tilt, side) for tilt in range(len(TILTS)) for side in range(len(LONG_SIDES)))
 VIEWS_PER_CELL = 4
 STRANGERS = 54
-RIGHT_PX = 3.0
 # Least deviation of a corner, in shares of the long side, from which a texture is called so.
 POOR_TEXTURE, FAIR_TEXTURE = 0.02, 0.005
 _CONFUSED_SHARE = 0.1

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from stn_ros.geometry.homography import compose, corner_error, longest_side
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
@@ -33,7 +34,6 @@ SEARCHES = 6
 """Windows searched in a frame in which nothing is followed."""
 HELD_OUT = 0.2
 """Share of the sightings, the last ones, that a network is judged on."""
-RIGHT_PX = 3.0
 JITTER = 0.07
 """How far the edges of a region are off at most, in its width and height."""
 

@@ -20,7 +20,7 @@ from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.runtime import photometric
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
-from stn_ros.runtime.confidence import WRONG_WEIGHT
+from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
 from stn_ros.synthesis.textures import Textures
@@ -41,7 +41,6 @@ SIGNS = {
 """What is judged, and which way it may count: what speaks for an answer never speaks against it. A
 fit without these bounds trades one weight against another, and fails on what it has not seen."""
 NAMES = tuple(SIGNS)
-RIGHT_PX, WRONG_PX = 3.0, 8.0
 RIDGE = 0.03
 """Inverse ridge. The answers are to faces that the network was trained on, where its own verdict is
 surer than elsewhere: a strong ridge shares the weight among all that speaks."""

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from stn_ros.training.export import load_weights
 from stn_ros.training.network_data import NetworkData, Settings
-from stn_ros.training.objective import Losses, objective
+from stn_ros.training.objective import objective
 from stn_ros.training.samples import STAGES
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork, Motion
 
@@ -87,7 +87,7 @@ class NetworkTask(lightning.LightningModule):
         """The loss of a batch, see `network_data.NetworkData`."""
         index, (reference, patch, motion, related, present) = batch
         answer = self.network(reference, patch)
-        losses = _losses(answer, motion, related, present)
+        losses = objective(answer, motion, related, present, STRIDE)
         self.steps += 1
         self.samples += len(reference)
         self.log("loss", losses.total)
@@ -243,7 +243,7 @@ def figures(network: LocalizationNetwork, tensors: list[Tensor]) -> dict[str, fl
     parts = zip(reference.split(32), patch.split(32), strict=True)
     answers = [network(*part) for part in parts]
     answer = Motion(*(torch.cat(each) for each in zip(*answers, strict=True)))
-    losses = _losses(answer, motion, related, present)
+    losses = objective(answer, motion, related, present, STRIDE)
     known = present >= 0
     right = ((answer.present > 0) == (present == 1))[known].float().mean()
     return {
@@ -263,13 +263,6 @@ def schedule(steps: int, share: float) -> float:
     """
     warmth = max((steps + 1) / _WARM_STEPS, share / _WARM_SHARE)
     return min(1.0, warmth) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def _losses(answer: Motion, motion: Tensor, related: Tensor, present: Tensor) -> Losses:
-    """In 32 bits, whatever the network computes in: its geometry does not bear fewer."""
-    with torch.autocast(motion.device.type, enabled=False):
-        exact = Motion(*(part.float() for part in answer))
-        return objective(exact, motion, related, present, STRIDE)
 
 
 def _average(averaged: list[Tensor], current: list[Tensor], number: Tensor | int) -> None:

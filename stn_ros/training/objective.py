@@ -45,12 +45,19 @@ class Losses(NamedTuple):
 def objective(
     motion: Motion, truth: Tensor, related: Tensor, present: Tensor, stride: int
 ) -> Losses:
-    """Losses of one batch.
+    """Losses of one batch, computed in 32 bits, whatever autocast says.
 
     Args:
-        motion: the network's answer, float32. truth: (N, 3, 3), normalised patch coordinates.
+        motion: the network's answer. truth: (N, 3, 3), normalised patch coordinates.
         related: (N,) bool. present: (N,) int, see `samples.Batch`. stride: pixels per cell.
     """
+    with torch.autocast(truth.device.type, enabled=False):
+        return _objective(motion.float(), truth, related, present, stride)
+
+
+def _objective(
+    motion: Motion, truth: Tensor, related: Tensor, present: Tensor, stride: int
+) -> Losses:
     n, _, h, w = motion.flow.shape
     device = motion.flow.device
     centres = cell_centres(h, w, motion.flow)

@@ -53,7 +53,7 @@ class Cascade(nn.Module):
         self.patches = tuple(patches)
 
     def forward(self, references: Sequence[Tensor], frames: Tensor, theta: Tensor) -> list[Step]:
-        """Align each frame's face with its reference.
+        """Align each frame's face with its reference; all but the network in 32 bits or more.
 
         Args:
             references: for each step, (N, S, S, 4) BGR and validity in 0..255, canonical patch.
@@ -67,9 +67,11 @@ class Cascade(nn.Module):
         opaque = torch.cat([pictures, torch.full_like(pictures[:, :1], 255.0)], dim=1)
         steps = []
         for size, reference in zip(self.patches, references, strict=True):
-            patch = sample(opaque, projective_grid(theta, size, size)).permute(0, 2, 3, 1)
-            motion = self.network(reference, patch)
-            theta = theta @ motion_homography(motion.flow, motion.log_scale)
-            theta = theta / theta[:, 2:, 2:]
+            with torch.autocast(theta.device.type, enabled=False):
+                patch = sample(opaque, projective_grid(theta, size, size)).permute(0, 2, 3, 1)
+            motion = self.network(reference, patch).float()
+            with torch.autocast(theta.device.type, enabled=False):
+                theta = theta @ motion_homography(motion.flow, motion.log_scale)
+                theta = theta / theta[:, 2:, 2:]
             steps.append(Step(theta, patch, motion))
         return steps

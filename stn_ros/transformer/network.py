@@ -35,6 +35,10 @@ class Motion(NamedTuple):
     present: Tensor
     aligned: Tensor
 
+    def float(self) -> Motion:
+        """The same in 32 bits: the geometry that follows does not bear fewer."""
+        return Motion(*(part.float() for part in self))
+
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     padding = dilation * (kernel - 1) // 2

@@ -46,6 +46,9 @@ def test_where_the_object_is_absent_the_same_camera_shows_others():
     assert all(trial.truth is None and trial.model is camera.model for trial in trials)
     clean = camera.world.render(0.0)[0].mean()
     assert all(trial.frame.mean() < 0.5 * clean for trial in trials)
+    begin = SETTINGS.frames / adaptation.RATE + adaptation.LATER
+    shown = [camera.frame(begin + i * adaptation.APART)[0] for i in range(20)]
+    assert not any(np.array_equal(trial.frame, frame) for trial in trials for frame in shown)
 
 
 def test_all_ways_of_a_film_come_together():

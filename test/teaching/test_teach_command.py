@@ -200,7 +200,8 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
     said = capsys.readouterr().out
     found = re.search(r"frames: 45 read, x seen in (\d+), (\d+) used", said)
     assert found, said
-    assert re.search(r"confidence: its log-odds moved by [+-][\d.]+ for this camera", said), said
+    moved = re.search(r"confidence: its log-odds moved by ([+-][\d.]+) for this camera", said)
+    assert moved, said
     used = int(found[2])
     assert 30 <= used <= int(found[1]) <= 45
     number = r"([\d.]+)"
@@ -215,8 +216,10 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
     assert (kept is not None) == ("keeps the tuned network" in said)
     if kept:
         assert (float(judged[4]), -float(judged[5])) >= (float(judged[2]), -float(judged[3]))
-        card = NetworkBundle.load(kept).card
-        assert card["tuned"]["sightings"] == round(0.8 * used)
+        own = NetworkBundle.load(kept)
+        assert own.card["tuned"]["sightings"] == round(0.8 * used)
+        shift = own.judge["bias"] - NetworkBundle.load().judge["bias"]
+        assert shift == pytest.approx(float(moved[1]), abs=0.006)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from stn_ros.transformer.cascade import Cascade  # noqa: E402
 from stn_ros.transformer.grid import projective_grid, target_grid  # noqa: E402
 from stn_ros.transformer.network import LocalizationNetwork  # noqa: E402
 from stn_ros.transformer.sampler import sample  # noqa: E402
+from stn_ros.transformer.solver import motion_homography  # noqa: E402
 
 THETA = np.array([[0.8, -0.15, 0.05], [0.12, 0.7, -0.04], [0.05, -0.08, 1.0]])
 
@@ -99,6 +100,22 @@ def test_cascade_with_the_shipped_weights_aligns_a_face():
     assert errors[0] > 3
     assert errors[2] < errors[1] < errors[0] / 2
     assert errors[2] < 2
+
+
+def test_cascade_keeps_its_geometry_in_32_bits():
+    torch.manual_seed(0)
+    cascade = Cascade(LocalizationNetwork(channels=16).eval(), (32, 32))
+    frames = torch.randint(0, 256, (1, 40, 60, 3), dtype=torch.uint8)
+    reference = torch.randint(0, 256, (1, 32, 32, 4), dtype=torch.uint8)
+    theta = torch.from_numpy(THETA).float()[None]
+    exact = cascade([reference, reference], frames, theta)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = cascade([reference, reference], frames, theta)
+    torch.testing.assert_close(mixed[0].patch, exact[0].patch)  # before the network has spoken
+    for step in mixed:
+        wanted = theta @ motion_homography(step.motion.flow, step.motion.log_scale)
+        torch.testing.assert_close(step.theta, wanted / wanted[:, 2:, 2:])
+        theta = step.theta
 
 
 def test_cascade_samples_where_theta_says_and_passes_gradients():
