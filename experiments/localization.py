@@ -596,7 +596,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="classes to co-localise (default: all ten)",
     )
     parser.add_argument(
-        "--steps", type=int, default=800, help="of a co-localisation (default: 800)"
+        "--steps", type=int, default=400, help="of a co-localisation (default: 400)"
     )
     parser.add_argument("--epochs", type=int, default=8, help="of stn and boxes (default: 8)")
     command.add_digits(parser)
