@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from stn_ros.evaluation.baselines import Box, SiftHomography, SiftSettings
 from stn_ros.geometry.homography import compose, corner_error
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.teaching.texture import turned_homographies

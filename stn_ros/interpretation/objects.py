@@ -27,7 +27,6 @@ from stn_ros.geometry.homography import (
     face_corners,
     invert,
     is_visible_face,
-    jacobian,
     normalised_to_pixel,
     to_corners,
 )
@@ -39,18 +38,15 @@ from stn_ros.geometry.patch import (
 )
 from stn_ros.interpretation import report, sensitivity, theta
 from stn_ros.interpretation.study import Example, Frame, Picture, Study
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import (
-    SEARCH,
-    Canonicalizer,
-    CanonicalizerSettings,
-    Region,
-)
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.photometric import PhotometricRefiner
+from stn_ros.runtime.region_search import ROTATIONS, STAGES
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.solver import fit_motion
+from stn_ros.runtime.solver import corner_covariance_in_frame, fit_motion
 from stn_ros.synthesis.scene import SHARP, View, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.texture import turned_homographies
@@ -102,7 +98,7 @@ class Stages:
         for weight in self.network.parameters():
             weight.requires_grad_(False)
         self.model = model
-        named = [stage for stage, _ in SEARCH]
+        named = [stage for stage, _ in STAGES]
         self.names = (
             *(f"{name} again" if name in named[:i] else name for i, name in enumerate(named)),
             "photometric",
@@ -122,10 +118,9 @@ class Stages:
 
     def walk(self, frame: Picture, box: tuple[float, float, float, float]) -> Walk:
         """Align the object in a box (left, top, width, height) of a frame (BGR)."""
-        turns = CanonicalizerSettings().turns
         to_frame = normalised_to_pixel((frame.shape[1], frame.shape[0]))
         starts = [
-            region_homography(box, turn * 360.0 / turns, self.model.size) for turn in range(turns)
+            region_homography(box, i * 360.0 / ROTATIONS, self.model.size) for i in range(ROTATIONS)
         ]
         now = torch.from_numpy(
             np.array([invert(to_frame) @ start @ self._to_canonical for start in starts])
@@ -134,7 +129,7 @@ class Stages:
         ways: list[list[Tensor]] = [[each] for each in now]
         seen: list[list[Tensor]] = [[] for _ in now]
         motion = None
-        for side, reference, (_, keep) in zip(self._patches, self._references, SEARCH, strict=True):
+        for side, reference, (_, keep) in zip(self._patches, self._references, STAGES, strict=True):
             count = len(now)
             with torch.no_grad():
                 (step,) = Cascade(self.network, [side])(
@@ -159,7 +154,7 @@ class Stages:
         fit = fit_motion(
             motion.flow[last : last + 1].numpy(), motion.log_scale[last : last + 1].numpy()
         )
-        covariance = self.bundle.corner_scale * _to_camera(
+        covariance = self.bundle.corner_scale * corner_covariance_in_frame(
             homographies[-2] @ self._to_canonical, fit.motion[0], fit.corner_covariance[0]
         )
         end = homographies[-1]
@@ -411,16 +406,3 @@ def _rgb(picture: NDArray[np.uint8]) -> Picture:
 
 def _scaled(homography: Array) -> Array:
     return homography / homography[2, 2]
-
-
-def _to_camera(to_camera: Array, motion: Array, covariance: Array) -> Array:
-    """Corner covariance (8, 8) from normalised patch coordinates to frame pixels.
-
-    Args:
-        to_camera: normalised patch -> frame pixels. motion: of the face in the patch.
-    """
-    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) / MARGIN
-    spread = np.zeros((8, 8))
-    for i, local in enumerate(jacobian(to_camera, apply(motion, square))):
-        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local
-    return spread @ covariance @ spread.T

@@ -45,11 +45,7 @@ class FrameSampler:
     """
 
     def __init__(self, frame: NDArray[np.uint8], camera: CameraModel | None = None) -> None:
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-            raise ValueError(
-                "frame must be a BGR image, uint8 of shape (height, width, 3); "
-                f"got {frame.dtype} of shape {frame.shape}"
-            )
+        check_frame(frame)
         height, width = frame.shape[:2]
         if camera is not None and camera.size != (width, height):
             raise ValueError(
@@ -158,6 +154,15 @@ class FrameSampler:
             self._pyramid.append(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
         level = min(level, len(self._pyramid) - 1)
         return self._pyramid[level], 0.5**level
+
+
+def check_frame(frame: NDArray[np.uint8]) -> None:
+    """Raise ValueError unless `frame` is a BGR image, uint8 of shape (height, width, 3)."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise ValueError(
+            "frame must be a BGR image, uint8 of shape (height, width, 3); "
+            f"got {frame.dtype} of shape {frame.shape}"
+        )
 
 
 def _warped(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.geometry.homography import apply, jacobian
 from stn_ros.geometry.patch import MARGIN
 
 Array = NDArray[np.float64]
@@ -98,10 +99,23 @@ def fit_motion(flow: NDArray[np.float32], log_scale: NDArray[np.float32]) -> Fit
     effective = 1.0 / (share**2).sum(axis=1)
     parameters = np.linalg.inv(normal + _RIDGE * np.eye(8))
     parameters *= (spread / effective)[:, None, None]
-    jacobian = _corner_jacobian(motion)
-    covariance = jacobian @ parameters @ jacobian.transpose(0, 2, 1)
+    by_parameter = _corner_jacobian(motion)
+    covariance = by_parameter @ parameters @ by_parameter.transpose(0, 2, 1)
     agreement = (precision * agree).sum(axis=1) / precision.sum(axis=1)
     return Fit(motion, covariance, agreement)
+
+
+def corner_covariance_in_frame(to_frame: Array, motion: Array, covariance: Array) -> Array:
+    """Covariance (8, 8) of a face's corners, from normalised patch coordinates to frame pixels.
+
+    Args:
+        to_frame: 3x3, normalised patch coordinates -> frame pixels, before the motion.
+        motion: 3x3, of the face in the patch. covariance: (8, 8) of its corners there, see `Fit`.
+    """
+    spread = np.zeros((8, 8))
+    for i, local in enumerate(jacobian(to_frame, apply(motion, _CORNERS))):
+        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local
+    return spread @ covariance @ spread.T
 
 
 def _face_cells(h: int, w: int) -> tuple[Array, NDArray[np.bool_]]:
@@ -118,8 +132,8 @@ def _corner_jacobian(motion: Array) -> Array:
     depth = np.maximum(mapped[..., 2:], 0.05)
     at = mapped[..., :2] / depth
     source = np.column_stack([_CORNERS, np.ones(4)])
-    jacobian = np.zeros((len(motion), 4, 2, 9))
-    jacobian[:, :, 0, 0:3] = source / depth
-    jacobian[:, :, 1, 3:6] = source / depth
-    jacobian[:, :, :, 6:9] = -at[..., None] * source[:, None, :] / depth[..., None]
-    return jacobian.reshape(len(motion), 8, 9)[..., :8]
+    derivative = np.zeros((len(motion), 4, 2, 9))
+    derivative[:, :, 0, 0:3] = source / depth
+    derivative[:, :, 1, 3:6] = source / depth
+    derivative[:, :, :, 6:9] = -at[..., None] * source[:, None, :] / depth[..., None]
+    return derivative.reshape(len(motion), 8, 9)[..., :8]

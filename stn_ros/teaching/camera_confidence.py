@@ -14,8 +14,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from tqdm import tqdm
 
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle, set_judge
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork

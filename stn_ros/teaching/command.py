@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from stn_ros.geometry.homography import face_corners
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import models_folder, objects_folder

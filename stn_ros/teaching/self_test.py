@@ -18,13 +18,9 @@ from stn_ros.geometry.homography import (
     to_corners,
 )
 from stn_ros.geometry.planar_pose import planar_pose
+from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import (
-    Alignment,
-    Canonicalizer,
-    CanonicalizerSettings,
-    Region,
-)
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork

@@ -13,13 +13,14 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import compose, corner_error, longest_side
+from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.search import Sweep
+from stn_ros.runtime.sweep import Sweep
 from stn_ros.runtime.tracker import Tracker
 from stn_ros.synthesis.scene import Sighting, clipped_box, nearby
 from stn_ros.teaching.texture import turned_homographies
