@@ -94,7 +94,8 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     )
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
+        tiles = cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
+        return np.asarray(tiles, np.float32)
 
     share = mean(mask)
     inside = share > 0.5

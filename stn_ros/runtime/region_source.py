@@ -88,19 +88,23 @@ class FixedRegions:
 
 
 class WholeImage:
-    """Windows all over the image, for what is not in view, as many as there is time for.
+    """Windows all over the image, for what is not in view.
 
     Args:
         objects: to look for, with distinct names.
+        searches: windows in a frame; as many as there is time for, unless given.
     """
 
-    def __init__(self, objects: Sequence[ObjectModel]) -> None:
+    def __init__(self, objects: Sequence[ObjectModel], searches: int | None = None) -> None:
         self._sweep = Sweep(objects)
         self._pace = Pace()
+        self._searches = searches
 
     def search(self, request: Request) -> Search:
         """See `RegionSource`."""
-        count = self._pace.searches(request.arrival, following=bool(request.in_view))
+        count = self._searches
+        if count is None:
+            count = self._pace.searches(request.arrival, following=bool(request.in_view))
         return Search(self._sweep.regions(request.frame, request.in_view, count), count)
 
     def took(self, searches: int, seconds: float) -> None:

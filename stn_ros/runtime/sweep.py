@@ -99,7 +99,7 @@ class Sweep:
 
     def _weights(self, name: str, picture: _Picture, boxes: Array) -> Array:
         likelihood = picture.likelihood(self._colours[name], boxes)
-        weights = np.maximum(likelihood / max(likelihood.max(), 1e-9), LEAST)
+        weights: Array = np.maximum(likelihood / max(likelihood.max(), 1e-9), LEAST)
         if name in self._places:
             weights += LAST_PLACE * overlaps(boxes, self._places[name])
         return weights
@@ -112,10 +112,10 @@ class _Picture:
         scale = min(1.0, _DETAIL / min(frame.shape[:2]))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._scale = scale
-        self._bins = _bins(small)
+        self._bins = _bins(np.asarray(small, np.uint8))
         self._colours = _colours(self._bins)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        self._contrast = cv2.integral(np.abs(cv2.Laplacian(grey, cv2.CV_32F)))
+        self._contrast = _integral(np.abs(cv2.Laplacian(grey, cv2.CV_32F)))
 
     def likelihood(self, colours: Array, boxes: Array) -> Array:
         """Of each box (N, 4) in the frame, how well it goes with an object's `colours`; unscaled.
@@ -124,8 +124,9 @@ class _Picture:
         root of the contrast.
         """
         chance = (colours + _RARE) / (colours + self._colours + 2 * _RARE)
-        likely = cv2.integral(chance.ravel()[self._bins])
-        return self._means(likely, boxes) * np.sqrt(self._means(self._contrast, boxes))
+        likely = self._means(_integral(chance.ravel()[self._bins]), boxes)
+        contrast: Array = np.sqrt(self._means(self._contrast, boxes))
+        return likely * contrast
 
     def _means(self, integral: Array, boxes: Array) -> Array:
         limit = np.array(self._bins.shape[::-1])
@@ -134,18 +135,24 @@ class _Picture:
         (left, top), (right, bottom) = low.T, high.clip(low + 1, limit).T
         total = integral[bottom, right] - integral[top, right]
         total += integral[top, left] - integral[bottom, left]
-        return np.maximum(total, 0.0) / ((right - left) * (bottom - top))
+        means: Array = np.maximum(total, 0.0) / ((right - left) * (bottom - top))
+        return means
+
+
+def _integral(picture: NDArray[np.floating]) -> Array:
+    return np.asarray(cv2.integral(picture), np.float64)
 
 
 def _bins(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(H, W) numbers of colours without brightness: the bin of each pixel's a and b of Lab."""
     ab = cv2.cvtColor(picture, cv2.COLOR_BGR2Lab)[..., 1:].astype(int) - 128
-    column, row = np.moveaxis((ab // _BIN + _BINS // 2).clip(0, _BINS - 1), 2, 0)
-    return row * _BINS + column
+    places = (ab // _BIN + _BINS // 2).clip(0, _BINS - 1)
+    return np.asarray(places[..., 1] * _BINS + places[..., 0], np.int64)
 
 
 def _colours(bins: NDArray[np.int64]) -> Array:
     """The share of each colour, (_BINS, _BINS), blurred as light may shift them."""
     shares = np.bincount(bins.ravel(), minlength=_BINS**2) / bins.size
     shares = shares.reshape(_BINS, _BINS)
-    return cv2.GaussianBlur(shares, (0, 0), _TOLERANCE, borderType=cv2.BORDER_CONSTANT)
+    blurred = cv2.GaussianBlur(shares, (0, 0), _TOLERANCE, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(blurred, np.float64)

@@ -193,7 +193,8 @@ def _matches(
 
 def _moved(track: _Track, alignment: Alignment, now: float) -> _Track:
     """A track that goes on with an alignment."""
-    velocity, gap = np.zeros((4, 2)), now - track.time
+    gap = now - track.time
+    velocity: NDArray[np.float64] = np.zeros((4, 2))
     if gap > 0 and alignment.tracked:
         velocity = (alignment.corners - track.alignment.corners) / gap
     return _Track(replace(alignment, instance=track.alignment.instance), now, velocity)

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from stn_ros.geometry.homography import face_corners
-from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import models_folder, objects_folder
+from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.synthesis.scene import Sighting
 from stn_ros.teaching import face
 from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
@@ -258,22 +258,8 @@ def _report(model: ObjectModel, tested: SelfTest) -> str:
 
 def _try(bundle: NetworkBundle, model: ObjectModel, photo: np.ndarray) -> str:
     """Whether the object is recognised in a further photo, in words."""
-    h, w = photo.shape[:2]
-    regions = [Region(model.name, *window) for window in _windows(w, h)]
-    found = Canonicalizer(bundle, [model]).process(photo, regions)
-    best = max(found, key=lambda alignment: alignment.confidence, default=None)
-    if best is None or not best.accepted:
+    found = Pipeline(Canonicalizer(bundle, [model])).find(photo).sightings
+    if not found:
         return "not recognised"
-    listed = " ".join(f"{x:.0f},{y:.0f}" for x, y in best.corners)
-    return f"recognised, confidence {best.confidence:.2f}, corners {listed}"
-
-
-def _windows(width: int, height: int) -> list[tuple[float, float, float, float]]:
-    """Boxes over a photo at three scales, each overlapping the next by half."""
-    boxes = []
-    for parts in (1, 2, 3):
-        w, h = width / parts, height / parts
-        for row in range(2 * parts - 1):
-            for column in range(2 * parts - 1):
-                boxes.append((column * w / 2 - 0.5, row * h / 2 - 0.5, w, h))
-    return boxes
+    listed = " ".join(f"{x:.0f},{y:.0f}" for x, y in found[0].corners)
+    return f"recognised, confidence {found[0].confidence:.2f}, corners {listed}"

@@ -19,9 +19,9 @@ from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.pipeline import Pipeline
+from stn_ros.runtime.region_source import WholeImage
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.sweep import Sweep
-from stn_ros.runtime.tracker import Tracker
 from stn_ros.synthesis.scene import Sighting, clipped_box, nearby
 from stn_ros.teaching.texture import turned_homographies
 
@@ -69,19 +69,16 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
         ValueError: fewer than `LEAST` sightings, or see `Recording`.
     """
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
-    tracker, sweep = Tracker(canonicalizer), Sweep([model])
+    pipeline, source = Pipeline(canonicalizer), WholeImage([model], SEARCHES)
     kept: list[Sighting] = []
     read = answered = seen = 0
     every, last = 1, None
     bar = tqdm(recording, total=recording.count or None, desc="frames", unit="frame")
     for stamp, frame in bar:
         read += 1
-        found = [answer for answer in tracker.update(frame, stamp) if answer.accepted]
-        if not found:
-            regions = sweep.regions(frame, [], SEARCHES)
-            found = tracker.update(frame, stamp, regions, searches=SEARCHES)
+        found = [one.alignment for one in pipeline.update(frame, stamp, source).sightings]
         best = max(found, key=lambda answer: answer.confidence, default=None)
-        if best is None or not best.accepted:
+        if best is None:
             continue
         answered += 1
         if last is not None and not _moved(last, best):

@@ -44,3 +44,13 @@ def test_the_whole_image_is_searched_at_a_pace_that_leaves_time():
         source.took(search.most, 0.2 * search.most)
     assert 2 <= searched <= 4
     assert source.search(request("box", "mug", arrival=1.1)).regions == []
+
+
+def test_the_whole_image_can_be_searched_at_a_pace_of_frames():
+    face = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    source = WholeImage([ObjectModel("box", face)], searches=6)
+    for frame in range(4):
+        search = source.search(request(arrival=0.001 * frame))
+        assert (len(search.regions), search.most) == (6, 6)
+        source.took(6, 10.0)
+    assert source.search(request("box")).regions == []
