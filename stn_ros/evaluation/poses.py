@@ -18,11 +18,11 @@ from tqdm import tqdm
 from stn_ros.evaluation.held_out import FRAME_SIZE, Face
 from stn_ros.evaluation.trials import jittered
 from stn_ros.geometry.homography import corner_error, to_corners
-from stn_ros.geometry.planar_pose import object_corners, planar_pose
+from stn_ros.geometry.planar_pose import angle_between, object_corners, planar_pose
 from stn_ros.runtime.canonicalizer import Canonicalizer, Region
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.poses import angle_between, pose_of_homography
+from stn_ros.teaching.poses import pose_of_homography
 
 Array = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def pose_error(poses: Sequence[tuple[Array, Array]], R: Array, t: Array) -> Pose
     (first, shift), tilt = poses[0], lean(poses[0][0])
     return PoseError(
         tilt=tilt,
-        turn=angle_between(first, R),
+        turn=float(np.degrees(angle_between(first, R))),
         distance=float(100 * abs(np.linalg.norm(shift) / np.linalg.norm(t) - 1)),
         flipped=len(poses) > 1 and tilt > FLIPPED_DEG and lean(poses[1][0]) < tilt,
     )

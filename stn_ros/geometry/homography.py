@@ -71,6 +71,22 @@ def to_corners(homography: ArrayLike, size: tuple[int, int]) -> Array:
     return apply(homography, face_corners(size))
 
 
+def quarter_rotation(size: tuple[int, int], degrees: int) -> Array:
+    """Canonical -> canonical homography of a picture put down rotated, its outline kept.
+
+    Args:
+        size: (width, height), pixels. degrees: a multiple of 90, clockwise as seen (y down). By 90
+            or 270 the picture is stretched to its outline unless it is square.
+
+    Raises:
+        ValueError: degrees is not a multiple of 90.
+    """
+    if degrees % 90:
+        raise ValueError(f"only multiples of 90 degrees keep an outline; got {degrees}")
+    corners = face_corners(size)
+    return from_corners(corners, np.roll(corners, -degrees // 90, axis=0))
+
+
 def longest_side(corners: Array) -> float:
     """Length of the longest edge of a quadrilateral (4, 2)."""
     edges = corners - corners[[3, 0, 1, 2]]

@@ -102,7 +102,7 @@ def planar_pose(
     solutions: list[PoseSolution] = []
     for start in _ippe(homography, points, seen):
         solution = _least_squares(start, pairs, weights, to_pixels)
-        if all(_angle_between(solution.R, other.R) > _SAME_ANGLE for other in solutions):
+        if all(angle_between(solution.R, other.R) > _SAME_ANGLE for other in solutions):
             solutions.append(solution)
     if not solutions:
         raise ValueError(f"no pose in front of the camera explains the corners {pixels.tolist()}")
@@ -136,6 +136,28 @@ def pose_homography(
     return from_corners(face_corners(size_px), projected[:, :2] / projected[:, 2:])
 
 
+def canonical_to_object(size: tuple[int, int], size_m: tuple[float, float]) -> Array:
+    """3x3, canonical pixels -> (x, y) on the face in the object frame, metres.
+
+    Args:
+        size: (width, height) of the canonical picture, pixels. size_m: of the face, metres.
+    """
+    step_x, step_y = size_m[0] / size[0], size_m[1] / size[1]
+    return np.array(
+        [
+            [step_x, 0.0, -step_x * (size[0] - 1) / 2],
+            [0.0, -step_y, step_y * (size[1] - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def angle_between(first: Array, second: Array) -> float:
+    """Angle of the rotation that leads from one rotation matrix to another, radians."""
+    apart = first - second
+    return 2 * asin(min(sqrt(np.vdot(apart, apart) / 8), 1.0))
+
+
 def ambiguous(solutions: Sequence[PoseSolution]) -> bool:
     """Whether the corners cannot tell the two poses apart (within three standard deviations)."""
     return (
@@ -154,7 +176,7 @@ def prefer_continuity(
     """
     if previous is None or not ambiguous(solutions):
         return solutions[0]
-    return min(solutions, key=lambda solution: _angle_between(solution.R, previous.R))
+    return min(solutions, key=lambda solution: angle_between(solution.R, previous.R))
 
 
 def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
@@ -287,9 +309,3 @@ def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
         replace(first, covariance=first.covariance + chance * spread),
         replace(second, covariance=second.covariance + (1 - chance) * spread),
     ]
-
-
-def _angle_between(first: Array, second: Array) -> float:
-    """Angle of the turn between two rotations, radians."""
-    apart = first - second
-    return 2 * asin(min(sqrt(np.vdot(apart, apart) / 8), 1.0))

@@ -27,12 +27,12 @@ from stn_ros.geometry.homography import (
     face_corners,
     invert,
     is_visible_face,
-    jacobian,
     normalised_to_pixel,
     to_corners,
 )
 from stn_ros.geometry.patch import (
     MARGIN,
+    camera_corner_covariance,
     normalised_patch_to_canonical,
     patch_to_canonical,
     region_homography,
@@ -159,7 +159,7 @@ class Stages:
         fit = fit_motion(
             motion.flow[last : last + 1].numpy(), motion.log_scale[last : last + 1].numpy()
         )
-        covariance = self.bundle.corner_scale * _to_camera(
+        covariance = self.bundle.corner_scale * camera_corner_covariance(
             homographies[-2] @ self._to_canonical, fit.motion[0], fit.corner_covariance[0]
         )
         end = homographies[-1]
@@ -411,16 +411,3 @@ def _rgb(picture: NDArray[np.uint8]) -> Picture:
 
 def _scaled(homography: Array) -> Array:
     return homography / homography[2, 2]
-
-
-def _to_camera(to_camera: Array, motion: Array, covariance: Array) -> Array:
-    """Corner covariance (8, 8) from normalised patch coordinates to frame pixels.
-
-    Args:
-        to_camera: normalised patch -> frame pixels. motion: of the face in the patch.
-    """
-    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) / MARGIN
-    spread = np.zeros((8, 8))
-    for i, local in enumerate(jacobian(to_camera, apply(motion, square))):
-        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local
-    return spread @ covariance @ spread.T
