@@ -587,3 +587,9 @@ def cells(box: Box, rows: int, columns: int) -> list[Box]:
         for r in range(rows)
         for c in range(columns)
     ]
+
+
+def darken(image: np.ndarray, loss: np.ndarray) -> None:
+    """Take the share `loss` (h, w), 0..1, off an image's brightness (h, w, 3) uint8, in place."""
+    kept = cv2.convertScaleAbs(1 - loss, alpha=255)
+    cv2.multiply(image, cv2.merge([kept] * 3), image, 1 / 255)
