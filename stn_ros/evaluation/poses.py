@@ -71,7 +71,8 @@ def measure(
             if not found or not found[0].accepted:
                 continue
             error = corner_error(found[0].homography, view.homography, view.size)
-            size_m = tuple(LONG_SIDE_M * side / max(model.size) for side in model.size)
+            width, height = (LONG_SIDE_M * side / max(model.size) for side in model.size)
+            size_m = (width, height)
             R, t = pose_of_homography(view.homography, view.size, size_m, view.camera)
             solutions = planar_pose(
                 found[0].corners, size_m, view.camera, found[0].corner_covariance
@@ -146,8 +147,9 @@ def _medians(errors: Sequence[PoseError]) -> dict[str, float]:
 
 def _ippe(corners: Array, size_m: tuple[float, float], K: Array) -> list[tuple[Array, Array]]:
     _, turns, shifts, _ = cv2.solvePnPGeneric(
-        object_corners(size_m), corners, K, None, flags=cv2.SOLVEPNP_IPPE
+        object_corners(size_m), corners, K, np.zeros(4), flags=cv2.SOLVEPNP_IPPE
     )
     return [
-        (cv2.Rodrigues(turn)[0], shift.ravel()) for turn, shift in zip(turns, shifts, strict=True)
+        (np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.asarray(shift, np.float64).ravel())
+        for turn, shift in zip(turns, shifts, strict=True)
     ]

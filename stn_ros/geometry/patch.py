@@ -23,7 +23,8 @@ def patch_to_canonical(patch: int, size: tuple[int, int]) -> Array:
 
 def normalised_patch_to_canonical(size: tuple[int, int]) -> Array:
     """3x3, normalised patch coordinates -> canonical pixels of a face of `size`."""
-    return normalised_to_pixel(size) @ np.diag([MARGIN, MARGIN, 1.0])
+    matrix: Array = normalised_to_pixel(size) @ np.diag([MARGIN, MARGIN, 1.0])
+    return matrix
 
 
 def region_homography(

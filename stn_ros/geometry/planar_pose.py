@@ -206,7 +206,8 @@ def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
     depth = -(spread * offsets).sum(axis=(1, 2)) / np.vdot(spread, spread)
     shift = offsets.sum(axis=1) / 4 + depth[:, None] * centre
     poses = np.hstack([axes.reshape(2, 6), shift, depth[:, None]])
-    return poses[(turned[..., 2].min(axis=1) + depth) > 0].tolist()
+    in_front: list[Pose] = poses[(turned[..., 2].min(axis=1) + depth) > 0].tolist()
+    return in_front
 
 
 def _turn_of_z_axis(x: float, y: float, z: float) -> Array:
@@ -248,7 +249,7 @@ def _least_squares(pose: Pose, pairs: Pairs, weights: Array, to_pixels: Array) -
         t=np.array(t),
         reprojection_error=sqrt(_normal_equations(pose, pairs, to_pixels)[2] / 4),
         chi_square=chi_square,
-        covariance=np.linalg.inv(normal),
+        covariance=np.asarray(np.linalg.inv(normal), np.float64),
     )
 
 
@@ -293,7 +294,8 @@ def _whitening(corner_covariance: ArrayLike) -> Array:
     variances, directions = np.linalg.eigh((covariance + covariance.T) / 2)
     if variances[0] < -1e-9 * max(variances[-1], 1.0):
         raise ValueError("corner covariance must not be negative in any direction")
-    return directions.T / np.sqrt(variances.clip(0) + _LEAST_DEVIATION**2)[:, None]
+    whitening: Array = directions.T / np.sqrt(variances.clip(0) + _LEAST_DEVIATION**2)[:, None]
+    return whitening
 
 
 def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
@@ -301,6 +303,8 @@ def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
     if len(solutions) < 2:
         return solutions
     first, second = solutions
+    assert first.covariance is not None
+    assert second.covariance is not None
     chance = 1 / (1 + exp(min((second.chi_square - first.chi_square) / 2, 500.0)))
     turn = cv2.Rodrigues(second.R @ first.R.T)[0].ravel()
     apart = np.concatenate([second.t - first.t, turn])

@@ -259,7 +259,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
     confidences: list[float] = []
     for _ in tqdm(range(views), desc="views", unit="view", disable=not progress):
         view = render_view(rng, model.reference, textures.background, CONDITIONS, FRAME_SIZE)
-        box = tuple(float(edge) for edge in jittered_box(rng, view.box))
+        box = jittered_box(rng, view.box)
         walk = stages.walk(view.frame, box)
         found = canonicalizer.process(view.frame, [Region(model.name, *box)])
         seen.append(view)
@@ -395,7 +395,8 @@ def _around(view: View) -> tuple[Picture, tuple[int, int]]:
     low = np.clip(np.floor(centre - reach), 0, [width - 2, height - 2]).astype(int)
     high = np.clip(np.ceil(centre + reach), low + 2, [width, height]).astype(int)
     cut = view.frame[low[1] : high[1], low[0] : high[0]]
-    return cv2.cvtColor(cut, cv2.COLOR_BGR2RGB), (int(low[0]), int(low[1]))
+    picture = np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2RGB), np.uint8)
+    return picture, (int(low[0]), int(low[1]))
 
 
 def _lattice(homography: Array, size: tuple[int, int]) -> Array:
@@ -406,8 +407,9 @@ def _lattice(homography: Array, size: tuple[int, int]) -> Array:
 
 
 def _rgb(picture: NDArray[np.uint8]) -> Picture:
-    return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB), np.uint8)
 
 
 def _scaled(homography: Array) -> Array:
-    return homography / homography[2, 2]
+    scaled: Array = homography / homography[2, 2]
+    return scaled

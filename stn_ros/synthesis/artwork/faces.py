@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from stn_ros.synthesis.artwork.registry import STYLES
-from stn_ros.synthesis.drawing import Canvas, darken, smooth_noise, word
+from stn_ros.synthesis.drawing import Canvas, Picture, darken, mean_colour, smooth_noise, word
 
 # In this order, never another: a face drawn at random is the n-th style, and what the benchmark
 # holds must stay as it is. New styles come last.
@@ -23,7 +23,7 @@ LOW_TEXTURE_STYLES = tuple(name for name, style in STYLES.items() if style.low_t
 
 def draw(
     seed: int, size: tuple[int, int], style: str | None = None, split: str = "train"
-) -> np.ndarray:
+) -> Picture:
     """Draw one face.
 
     Args:
@@ -70,7 +70,7 @@ def _mark_orientation(c: Canvas) -> None:
     w, h = u * rng.uniform(0.35, 0.6), u * rng.uniform(0.16, 0.3)
     x, y = rng.choice([0.03, 0.97]) * (c.width - w), rng.choice([0.03, 0.97]) * (c.height - h)
     field = (float(x), float(y), float(x + w), float(y + h))
-    mean = tuple(int(v) for v in cv2.mean(c.image)[:3])
+    mean = mean_colour(c.image)
     ground = p.readable(mean)
     c.rounded(field, ground, h * rng.uniform(0, 0.3))
     c.icon((x + 0.05 * h, y + 0.05 * h, x + 0.95 * h, y + 0.95 * h), p.readable(ground), ground)

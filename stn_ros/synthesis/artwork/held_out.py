@@ -28,9 +28,9 @@ def _blueprint(c: Canvas) -> None:
     rng, u = c.rng, c.unit
     c.rectangle(c.box, hsv(rng.uniform(0.56, 0.64), rng.uniform(0.6, 0.9), rng.uniform(0.35, 0.6)))
     ink = (245, 240, 225)
-    for k in np.arange(0, c.width, u * 0.08):
+    for k in np.arange(0, c.width, u * 0.08).tolist():
         c.line(np.array([[k, 0], [k, c.height]]), (150, 95, 50), 1)
-    for k in np.arange(0, c.height, u * 0.08):
+    for k in np.arange(0, c.height, u * 0.08).tolist():
         c.line(np.array([[0, k], [c.width, k]]), (150, 95, 50), 1)
     stack = [part(c.box, 0.07, 0.07, 0.93, 0.78)]
     for _ in range(int(rng.integers(3, 7))):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import cv2
 import numpy as np
 
 from stn_ros.synthesis.artwork.registry import artwork
@@ -16,6 +15,7 @@ from stn_ros.synthesis.drawing import (
     hsv,
     inset,
     luminance,
+    mean_colour,
     mix,
     part,
     word,
@@ -49,7 +49,7 @@ def _product_box(c: Canvas) -> None:
     top = rng.uniform(0.06, 0.45)
     title = part(c.box, 0.06, top, 0.94, top + rng.uniform(0.2, 0.34))
     where = c.patch(title)
-    under = tuple(int(v) for v in cv2.mean(where)[:3])
+    under = mean_colour(where)
     ink = p.readable(under)
     outline = p.readable(ink) if rng.random() < 0.35 else None
     c.text(

@@ -17,6 +17,7 @@ from stn_ros.synthesis.drawing import (
     fractal_noise,
     hsv,
     inset,
+    mean_colour,
     mix,
     part,
     word,
@@ -45,13 +46,13 @@ def _book_cover(c: Canvas) -> None:
     for _ in range(int(rng.integers(1, 4))):
         h = rng.uniform(0.09, 0.16)
         row = part(c.box, 0.09, y, 0.91, y + h)
-        under = tuple(int(v) for v in cv2.mean(c.patch(row))[:3])
+        under = mean_colour(c.patch(row))
         c.text(
             row, word(rng, 1, 3).capitalize(), p.readable(under), lettering, rng.choice([0.0, 0.5])
         )
         y += h
     row = part(c.box, 0.15, 0.87, 0.85, 0.95)
-    under = tuple(int(v) for v in cv2.mean(c.patch(row))[:3])
+    under = mean_colour(c.patch(row))
     c.text(row, f"{word(rng, 1, 2).capitalize()} {word(rng, 2, 3).capitalize()}", p.readable(under))
 
 

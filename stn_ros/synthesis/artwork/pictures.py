@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from stn_ros.synthesis.artwork.registry import artwork
@@ -13,6 +12,7 @@ from stn_ros.synthesis.drawing import (
     digits,
     hsv,
     inset,
+    mean_colour,
     mix,
     part,
     smooth_noise,
@@ -42,7 +42,7 @@ def _poster(c: Canvas) -> None:
     for _ in range(int(rng.integers(1, 4))):
         h = rng.uniform(0.12, 0.25)
         row = part(c.box, 0.05, y, 0.95, y + h)
-        under = tuple(int(v) for v in cv2.mean(c.patch(row))[:3])
+        under = mean_colour(c.patch(row))
         ink = p.readable(under)
         c.text(
             row,
@@ -54,7 +54,7 @@ def _poster(c: Canvas) -> None:
         )
         y += h
     row = part(c.box, 0.05, 0.92, 0.95, 0.98)
-    under = tuple(int(v) for v in cv2.mean(c.patch(row))[:3])
+    under = mean_colour(c.patch(row))
     c.text(
         row,
         f"{digits(rng, 2)}.{digits(rng, 2)}  {word(rng)} {word(rng)}",

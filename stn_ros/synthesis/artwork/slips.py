@@ -146,10 +146,10 @@ def _stamp(c: Canvas) -> None:
     edge = mix(p.ink, (90, 90, 90), 0.6)
     c.rectangle(c.box, edge)
     c.rectangle(inset(c.box, tooth), paper)
-    for k in np.arange(tooth, c.width - tooth / 2, 2.2 * tooth):
+    for k in np.arange(tooth, c.width - tooth / 2, 2.2 * tooth).tolist():
         c.disc((k, tooth), tooth * 0.7, edge)
         c.disc((k, c.height - tooth), tooth * 0.7, edge)
-    for k in np.arange(tooth, c.height - tooth / 2, 2.2 * tooth):
+    for k in np.arange(tooth, c.height - tooth / 2, 2.2 * tooth).tolist():
         c.disc((tooth, k), tooth * 0.7, edge)
         c.disc((c.width - tooth, k), tooth * 0.7, edge)
     art = inset(c.box, tooth * 3)
