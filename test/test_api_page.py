@@ -75,3 +75,10 @@ def test_the_page_names_what_there_is():
     assert page.keys() == code.keys()
     for title, names in code.items():
         assert page[title] == names, title
+
+
+def test_the_package_names_what_is_on_the_page():
+    """Each at the top is the thing of that name in its module."""
+    for name in stn_ros.transformer.__all__:
+        (section,) = (title for title, names in on_page().items() if name in names)
+        assert getattr(stn_ros.transformer, name) is getattr(importlib.import_module(section), name)

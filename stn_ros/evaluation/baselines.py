@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import apply, face_corners, is_visible_face
+from stn_ros.geometry.homography import Array, apply, compose, face_corners, is_visible_face
+from stn_ros.synthesis.drawing import Picture
 
 Box = tuple[float, float, float, float]
 """(left, top, width, height) in frame pixels, edges included."""
+_NO_MASK = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,11 @@ class SiftHomography:
     reference: (h, w, 3) BGR uint8, the canonical picture.
     """
 
-    def __init__(self, reference: np.ndarray, settings: SiftSettings | None = None) -> None:
+    def __init__(self, reference: Picture, settings: SiftSettings | None = None) -> None:
         self.settings = settings or SiftSettings()
         self.size = (reference.shape[1], reference.shape[0])
         self._reference = cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
-        self._sift = cv2.SIFT_create(
+        self._sift = cv2.SIFT.create(
             nOctaveLayers=self.settings.layers,
             contrastThreshold=self.settings.contrast,
             edgeThreshold=self.settings.edge,
@@ -59,7 +62,7 @@ class SiftHomography:
         self._matcher = cv2.BFMatcher(cv2.NORM_L2)
         self._points, self._descriptors = self._features(self._reference)
 
-    def align(self, frame: np.ndarray, box: Box) -> np.ndarray | None:
+    def align(self, frame: Picture, box: Box) -> Array | None:
         """The homography canonical -> frame pixels (3x3), or None for no answer.
 
         Args:
@@ -80,28 +83,30 @@ class SiftHomography:
         source = self._points[[match.trainIdx for match in good]]
         target = points[[match.queryIdx for match in good]]
         cv2.setRNGSeed(0)
-        homography, inliers = cv2.findHomography(
+        found, inliers = cv2.findHomography(
             source, target, cv2.USAC_MAGSAC, settings.reprojection, maxIters=5000, confidence=0.999
         )
-        if homography is None or int(inliers.sum()) < settings.min_inliers:
+        if found is None or int(inliers.sum()) < settings.min_inliers:
             return None
+        homography = np.asarray(found, np.float64)
         if not _plausible(homography, self.size):
             return None
         if settings.ecc:
             homography = refine_ecc(self._reference, picture, homography)
-        homography = to_frame @ homography
-        return homography / homography[2, 2]
+        return compose(to_frame, homography)
 
-    def _features(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        keypoints, descriptors = self._sift.detectAndCompute(picture, None)
+    def _features(self, picture: Picture) -> tuple[Array, NDArray[np.float32]]:
+        keypoints, descriptors = self._sift.detectAndCompute(picture, _NO_MASK)
         if descriptors is None:
             return np.empty((0, 2)), np.empty((0, 128), np.float32)
         if self.settings.root:
             descriptors = np.sqrt(descriptors / (descriptors.sum(axis=1, keepdims=True) + 1e-7))
-        return np.array([keypoint.pt for keypoint in keypoints]), descriptors
+        return np.array([keypoint.pt for keypoint in keypoints]), np.asarray(
+            descriptors, np.float32
+        )
 
 
-def refine_ecc(reference: np.ndarray, picture: np.ndarray, homography: np.ndarray) -> np.ndarray:
+def refine_ecc(reference: Picture, picture: Picture, homography: Array) -> Array:
     """Refine by enhanced correlation (Evangelidis & Psarakis 2008); keeps the start if it fails.
 
     Args:
@@ -111,16 +116,16 @@ def refine_ecc(reference: np.ndarray, picture: np.ndarray, homography: np.ndarra
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
     try:
         _, refined = cv2.findTransformECC(
-            reference, picture, start, cv2.MOTION_HOMOGRAPHY, criteria, None, 5
+            reference, picture, start, cv2.MOTION_HOMOGRAPHY, criteria, _NO_MASK, 5
         )
     except cv2.error:
         return homography
-    return refined.astype(np.float64)
+    return np.asarray(refined, np.float64)
 
 
 def _cut_out(
-    frame: np.ndarray, box: Box, margin: float, working_side: int
-) -> tuple[np.ndarray, np.ndarray] | None:
+    frame: Picture, box: Box, margin: float, working_side: int
+) -> tuple[Picture, Array] | None:
     """The grey region at working size, and the homography from its pixels to the frame's."""
     left, top, width, height = box
     low = np.floor([left - margin * width, top - margin * height]).astype(int)
@@ -138,7 +143,7 @@ def _cut_out(
     return picture, to_frame
 
 
-def _plausible(homography: np.ndarray, size: tuple[int, int]) -> bool:
+def _plausible(homography: Array, size: tuple[int, int]) -> bool:
     """Whether the face comes out convex, not mirrored, and not absurdly small or slanted."""
     if not is_visible_face(homography, size):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import cv2
 
 from stn_ros.evaluation import held_out, poses, real_photos, report
 from stn_ros.evaluation.opencv_doc import opencv_doc
-from stn_ros.evaluation.trials import Contestant, Ours, Sift, hold
+from stn_ros.evaluation.trials import Contestant, Ours, Sift, Trial, hold
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     )
     # Before the textures are first asked for: they look for these pictures once a process.
     folder = opencv_doc()
+    trials: Iterable[Trial]
     if args.what != "real-photos":
         if args.faces < 2 or args.views < 1:
             raise ValueError("--faces must be at least 2 and --views at least 1")
@@ -78,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
         sources = sorted({face.source for face in faces})
         notes = [f"{len(faces)} held-out faces from {len(sources)} sources: {', '.join(sources)}"]
     else:
-        trials = real_photos.all_trials(folder, args.seed)
-        objects = real_photos.models(trials)
-        count = len(trials)
+        trials = photos = real_photos.all_trials(folder, args.seed)
+        objects = real_photos.models(photos)
+        count = len(photos)
         notes = [f"{len(objects)} objects from real photos; each scene under four turns"]
     contestants: dict[str, Contestant] = {OURS: Ours(bundle, objects, settings)}
     if not args.without_sift:

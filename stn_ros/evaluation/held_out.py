@@ -12,6 +12,7 @@ import numpy as np
 from stn_ros.evaluation.trials import Trial, jittered
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
+from stn_ros.synthesis.drawing import Picture
 from stn_ros.synthesis.scene import (
     HELD_OUT_CONDITIONS,
     SHARP,
@@ -60,7 +61,7 @@ class Face:
     """
 
     model: ObjectModel
-    picture: np.ndarray
+    picture: Picture
     source: str
     row: str = ""
 
@@ -138,7 +139,7 @@ def _absent_trial(
     other = others[rng.integers(len(others))]
     photos = [photo for name, photo in textures.photos if name != asked.source]
 
-    def backdrop(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         return _crop(rng, photos[rng.integers(len(photos))], size)
 
     view = render_view(rng, other.picture, backdrop, SHARP, FRAME_SIZE)
@@ -146,9 +147,9 @@ def _absent_trial(
     return Trial(ABSENT, asked.model, frame, jittered(rng, view.box, FRAME_SIZE), None)
 
 
-def _useful_crop(rng: np.random.Generator, photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _useful_crop(rng: np.random.Generator, photo: Picture, size: tuple[int, int]) -> Picture:
     """A crop with enough in it to be placed at all; else the best of a few."""
-    crops = []
+    crops: list[tuple[float, int, Picture]] = []
     for _ in range(8):
         crop = _crop(rng, photo, size)
         deviation = corner_deviation(crop)
@@ -158,7 +159,7 @@ def _useful_crop(rng: np.random.Generator, photo: np.ndarray, size: tuple[int, i
     return min(crops)[2]
 
 
-def _crop(rng: np.random.Generator, photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _crop(rng: np.random.Generator, photo: Picture, size: tuple[int, int]) -> Picture:
     """A part of a photo, at most magnified twice."""
     height, width = photo.shape[:2]
     fit = min(width / size[0], height / size[1])

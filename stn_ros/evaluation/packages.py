@@ -16,7 +16,7 @@ def fetch(
     target: Path,
     what: str,
     otherwise: str,
-    unpack: Callable[[Path, Path], None] = shutil.copyfile,
+    unpack: Callable[[Path, Path], object] = shutil.copyfile,
 ) -> None:
     """Run a registry's client and put what it fetched at `target`, in place of what was there.
 

@@ -18,12 +18,12 @@ from tqdm import tqdm
 from stn_ros.evaluation.held_out import FRAME_SIZE, Face
 from stn_ros.evaluation.trials import jittered
 from stn_ros.geometry.homography import corner_error, to_corners
-from stn_ros.geometry.planar_pose import object_corners, planar_pose
+from stn_ros.geometry.planar_pose import angle_between, object_corners, planar_pose
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.poses import angle_between, pose_of_homography
+from stn_ros.teaching.poses import pose_of_homography
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,8 @@ def measure(
             if not found or not found[0].accepted:
                 continue
             error = corner_error(found[0].homography, view.homography, view.size)
-            size_m = tuple(LONG_SIDE_M * side / max(model.size) for side in model.size)
+            width, height = (LONG_SIDE_M * side / max(model.size) for side in model.size)
+            size_m = (width, height)
             R, t = pose_of_homography(view.homography, view.size, size_m, view.camera)
             solutions = planar_pose(
                 found[0].corners, size_m, view.camera, found[0].corner_covariance
@@ -103,7 +104,7 @@ def pose_error(poses: Sequence[tuple[Array, Array]], R: Array, t: Array) -> Pose
     (first, shift), tilt = poses[0], lean(poses[0][0])
     return PoseError(
         tilt=tilt,
-        turn=angle_between(first, R),
+        turn=float(np.degrees(angle_between(first, R))),
         distance=float(100 * abs(np.linalg.norm(shift) / np.linalg.norm(t) - 1)),
         flipped=len(poses) > 1 and tilt > FLIPPED_DEG and lean(poses[1][0]) < tilt,
     )
@@ -147,8 +148,9 @@ def _medians(errors: Sequence[PoseError]) -> dict[str, float]:
 
 def _ippe(corners: Array, size_m: tuple[float, float], K: Array) -> list[tuple[Array, Array]]:
     _, turns, shifts, _ = cv2.solvePnPGeneric(
-        object_corners(size_m), corners, K, None, flags=cv2.SOLVEPNP_IPPE
+        object_corners(size_m), corners, K, np.zeros(4), flags=cv2.SOLVEPNP_IPPE
     )
     return [
-        (cv2.Rodrigues(turn)[0], shift.ravel()) for turn, shift in zip(turns, shifts, strict=True)
+        (np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.asarray(shift, np.float64).ravel())
+        for turn, shift in zip(turns, shifts, strict=True)
     ]

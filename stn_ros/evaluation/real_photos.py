@@ -18,8 +18,16 @@ import numpy as np
 
 from stn_ros.evaluation.baselines import Box, refine_ecc
 from stn_ros.evaluation.trials import Trial, jittered
-from stn_ros.geometry.homography import apply, compose, corner_error, face_corners, from_corners
+from stn_ros.geometry.homography import (
+    Array,
+    apply,
+    compose,
+    corner_error,
+    face_corners,
+    from_corners,
+)
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis.drawing import Picture
 from stn_ros.teaching.face import canonical_size, find_face, rectify
 
 _AGREE_PX = 1.0
@@ -41,7 +49,7 @@ def box_trial(folder: Path) -> Trial:
         raise ValueError(f"{folder / 'box.png'}: no face found; is it opencv-doc's picture?")
     h, w = photo.shape[:2]
     # Other things lie before the box: it can not look quite like its picture.
-    truth = PseudoTruth(photo, scene).find(face_corners((w, h)), likeness=0.5)
+    truth = PseudoTruth(photo, scene).find(face_corners((w, h)), least_ncc=0.5)
     if truth is None:
         raise ValueError(f"{folder / 'box_in_scene.png'}: the box is not found in it")
     return _trial("box_in_scene", "box", photo, corners, scene, truth)
@@ -73,12 +81,12 @@ def leuven_trials(folder: Path) -> list[Trial]:
     dim = np.clip(scene * 0.25 + noise, 0, 255).astype(np.uint8)
     pseudo_truth = PseudoTruth(picture, scene)
     trials: list[Trial] = []
-    kept: list[np.ndarray] = []
+    kept: list[Array] = []
     for size in ((150, 110), (110, 130), (90, 90)):
         for corners in _raster(picture, 20, 14, size):
             if any(_shared(corners, other) > 0.3 for other in kept):
                 continue
-            truth = pseudo_truth.find(corners, likeness=0.85)
+            truth = pseudo_truth.find(corners, least_ncc=0.85)
             if truth is not None and _inside(apply(truth, corners), scene):
                 kept.append(corners)
                 name = f"leuven_{len(kept)}"
@@ -124,23 +132,24 @@ class PseudoTruth:
         picture, scene: (h, w, 3) BGR uint8; their features are matched once.
     """
 
-    def __init__(self, picture: np.ndarray, scene: np.ndarray) -> None:
+    def __init__(self, picture: Picture, scene: Picture) -> None:
         self._greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (picture, scene)]
-        sift = cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True)
-        points, descriptors = zip(
-            *(sift.detectAndCompute(grey, None) for grey in self._greys), strict=True
+        sift = cv2.SIFT.create(contrastThreshold=0.02, enable_precise_upscale=True)
+        no_mask = np.empty((0, 0), np.uint8)
+        (points, descriptors), (others, theirs) = (
+            sift.detectAndCompute(grey, no_mask) for grey in self._greys
         )
-        pairs = cv2.BFMatcher().knnMatch(*descriptors, k=2)
+        pairs = cv2.BFMatcher().knnMatch(descriptors, theirs, k=2)
         good = [best for best, second in pairs if best.distance < 0.8 * second.distance]
-        self._source = np.array([points[0][match.queryIdx].pt for match in good])
-        self._target = np.array([points[1][match.trainIdx].pt for match in good])
+        self._source = np.array([points[match.queryIdx].pt for match in good])
+        self._target = np.array([others[match.trainIdx].pt for match in good])
 
-    def find(self, corners: np.ndarray, likeness: float) -> np.ndarray | None:
+    def find(self, corners: Array, least_ncc: float) -> Array | None:
         """Homography picture -> scene of the part within upright corners (4, 2).
 
         Returns:
             None with fewer than 15 inliers, where SIFT and ECC differ by more than a pixel, or
-            where what is seen there does not look like the part (correlation below `likeness`).
+            where what is seen there does not look like the part (NCC below `least_ncc`).
         """
         low, high = corners[0], corners[2]
         within = ((self._source > low) & (self._source < high)).all(axis=1)
@@ -162,18 +171,19 @@ class PseudoTruth:
         seen = cv2.warpPerspective(
             self._greys[1], refined, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
-        alike = float(np.corrcoef(cut.ravel(), seen.ravel())[0, 1])
-        agreed = corner_error(start, refined, size) < _AGREE_PX and alike > likeness
+        both = np.stack([np.ravel(cut), np.ravel(seen)]).astype(float)
+        ncc = float(np.corrcoef(both)[0, 1])
+        agreed = corner_error(start, refined, size) < _AGREE_PX and ncc > least_ncc
         return found if agreed else None
 
 
 def _trial(
     group: str,
     name: str,
-    photo: np.ndarray,
-    corners: np.ndarray,
-    scene: np.ndarray,
-    photo_to_scene: np.ndarray,
+    photo: Picture,
+    corners: Array,
+    scene: Picture,
+    photo_to_scene: Array,
 ) -> Trial:
     size = canonical_size(corners, None)
     model = ObjectModel(name, rectify(photo, corners, size))
@@ -181,9 +191,7 @@ def _trial(
     return Trial(group, model, scene, _box_around(apply(truth, face_corners(size)), scene), truth)
 
 
-def _raster(
-    picture: np.ndarray, columns: int, rows: int, size: tuple[int, int]
-) -> list[np.ndarray]:
+def _raster(picture: Picture, columns: int, rows: int, size: tuple[int, int]) -> list[Array]:
     """Corners (4, 2) of crops of one size, evenly spread over a picture."""
     h, w = picture.shape[:2]
     return [
@@ -193,33 +201,33 @@ def _raster(
     ]
 
 
-def _shared(first: np.ndarray, second: np.ndarray) -> float:
+def _shared(first: Array, second: Array) -> float:
     """Share of the smaller of two upright rectangles (4, 2) that lies in the other."""
     across = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
     areas = [np.prod(corners[2] - corners[0]) for corners in (first, second)]
     return float(np.prod(np.maximum(across, 0)) / min(areas))
 
 
-def _inside(corners: np.ndarray, scene: np.ndarray) -> bool:
+def _inside(corners: Array, scene: Picture) -> bool:
     h, w = scene.shape[:2]
     return bool(((corners > -0.5) & (corners < [w - 0.5, h - 0.5])).all())
 
 
-def _box_around(corners: np.ndarray, scene: np.ndarray) -> Box:
+def _box_around(corners: Array, scene: Picture) -> Box:
     h, w = scene.shape[:2]
     low = np.maximum(corners.min(axis=0), -0.5)
     high = np.minimum(corners.max(axis=0), [w - 0.5, h - 0.5])
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
-def _read(folder: Path, name: str) -> np.ndarray:
+def _read(folder: Path, name: str) -> Picture:
     picture = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError(f"{folder / name}: can not be read as a picture")
     return picture
 
 
-def _read_matrix(path: Path) -> np.ndarray:
+def _read_matrix(path: Path) -> Array:
     """The first 3x3 matrix of an OpenCV XML file."""
     text = ElementTree.parse(path).getroot().findtext(".//data") or ""
     values = [float(value) for value in text.split()]

@@ -11,12 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ros.evaluation.baselines import Box, SiftHomography, SiftSettings
-from stn_ros.geometry.homography import compose, corner_error
+from stn_ros.geometry.homography import Array, compose, corner_error
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.synthesis.drawing import Picture
 from stn_ros.teaching.texture import turned_homographies
 
 
@@ -32,16 +33,16 @@ class Trial:
 
     group: str
     model: ObjectModel
-    frame: np.ndarray
+    frame: Picture
     box: Box
-    truth: np.ndarray | None
+    truth: Array | None
 
 
 @dataclass(frozen=True)
 class Answer:
     """A contestant's answer: a homography or None, whether it stands by it, and its time."""
 
-    homography: np.ndarray | None
+    homography: Array | None
     published: bool
     seconds: float
 
@@ -134,7 +135,7 @@ def hold(
     return outcomes
 
 
-def error_of(trial: Trial, homography: np.ndarray | None) -> float:
+def error_of(trial: Trial, homography: Array | None) -> float:
     """Corner error in pixels, the least over turns under which the object looks alike."""
     if trial.truth is None:
         return math.nan

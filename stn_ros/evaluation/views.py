@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from stn_ros.geometry.homography import (
+    Array,
     compose,
     corner_error,
     face_corners,
@@ -13,11 +14,12 @@ from stn_ros.geometry.homography import (
     invert,
     to_corners,
 )
+from stn_ros.synthesis.drawing import Picture
+
+_NO_MASK = np.empty((0, 0), np.uint8)
 
 
-def view_homography(
-    frame: np.ndarray, view: np.ndarray, start: np.ndarray
-) -> tuple[np.ndarray, float]:
+def view_homography(frame: Picture, view: Picture, start: Array) -> tuple[Array, float]:
     """Register a view against the frame it was sampled from.
 
     Both show the same pixels, so enhanced correlation (Evangelidis & Psarakis 2008) finds the
@@ -33,18 +35,18 @@ def view_homography(
     seen, to_view = _as_large_as_seen(view, start)
     greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (seen, frame)]
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-6)
-    guess = compose(start, to_view).astype(np.float32)
+    guess: Picture = compose(start, to_view).astype(np.float32)
     for smoothing in (9, 3):
         try:
             correlation, guess = cv2.findTransformECC(
-                greys[0], greys[1], guess, cv2.MOTION_HOMOGRAPHY, criteria, None, smoothing
+                greys[0], greys[1], guess, cv2.MOTION_HOMOGRAPHY, criteria, _NO_MASK, smoothing
             )
         except cv2.error:
             return start, -1.0
     return compose(guess, invert(to_view)), float(correlation)
 
 
-def _as_large_as_seen(view: np.ndarray, to_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _as_large_as_seen(view: Picture, to_frame: Array) -> tuple[Picture, Array]:
     """The view reduced to the size it has in the frame, and from its pixels to the view's."""
     height, width = view.shape[:2]
     extent = np.ptp(to_corners(to_frame, (width, height)), axis=0).max()
@@ -54,7 +56,7 @@ def _as_large_as_seen(view: np.ndarray, to_frame: np.ndarray) -> tuple[np.ndarra
     return cv2.resize(view, size, interpolation=cv2.INTER_AREA), to_view
 
 
-def view_error(frame: np.ndarray, view: np.ndarray, truth: np.ndarray) -> float:
+def view_error(frame: Picture, view: Picture, truth: Array) -> float:
     """Corner error in pixels of the transform a view was sampled by; infinite if it is far off.
 
     Args:

@@ -1,1 +1,1 @@
-"""Transform families, homographies, camera and pose mathematics (numpy and OpenCV only)."""
+"""Homographies, patches, camera models, planar poses: numpy and OpenCV only, imported by module."""

@@ -219,7 +219,7 @@ def _unbend_radial_tangential(bent: Array, d: Array, limit: float) -> Array:
         points = points * np.minimum(1, start / np.maximum(radius, 1e-12))
     missed = np.linalg.norm(_bend_radial_tangential(points, d, limit) - bent, axis=-1)
     points[~(missed < 1e-7)] = np.nan
-    return points
+    return np.asarray(points, np.float64)
 
 
 def _numerator(d: Array) -> Array:
@@ -247,7 +247,8 @@ def _bend_equidistant(points: Array, d: Array, limit: float) -> Array:
     bent_angle = angle * np.polyval([*d[::-1], 1.0], angle**2)
     scale = np.where(radius > 1e-12, bent_angle / np.maximum(radius, 1e-12), 1.0)
     scale[~(angle < limit)] = np.nan
-    return points * scale[..., None]
+    bent: Array = points * scale[..., None]
+    return bent
 
 
 def _unbend_equidistant(bent: Array, d: Array, limit: float) -> Array:
@@ -265,7 +266,8 @@ def _unbend_equidistant(bent: Array, d: Array, limit: float) -> Array:
     angle = (low + high) / 2
     scale = np.where(wanted > 1e-12, np.tan(angle) / np.maximum(wanted, 1e-12), 1.0)
     scale[~(np.abs(polynomial(angle) - wanted) < 1e-7)] = np.nan
-    return bent * scale[..., None]
+    points: Array = bent * scale[..., None]
+    return points
 
 
 def _largest_angle(d: Array) -> float:

@@ -36,7 +36,7 @@ def invert(homography: ArrayLike) -> Array:
     volume = np.prod(np.linalg.norm(matrix, axis=1))
     if not (np.isfinite(volume) and abs(np.linalg.det(matrix)) > _DEGENERATE * volume):
         raise ValueError("homography is singular: it cannot be inverted")
-    return _scaled(np.linalg.inv(matrix))
+    return _scaled(_inverse(matrix))
 
 
 def apply(homography: ArrayLike, points: ArrayLike) -> Array:
@@ -54,7 +54,7 @@ def from_corners(source: ArrayLike, target: ArrayLike) -> Array:
         ValueError: shapes differ from (4, 2), a value is not finite, or three of the points of
             one side lie on a line.
     """
-    return _scaled(_basis(target, "target") @ np.linalg.inv(_basis(source, "source")))
+    return _scaled(_basis(target, "target") @ _inverse(_basis(source, "source")))
 
 
 def face_corners(size: tuple[int, int]) -> Array:
@@ -69,6 +69,22 @@ def face_corners(size: tuple[int, int]) -> Array:
 def to_corners(homography: ArrayLike, size: tuple[int, int]) -> Array:
     """Where the outer corners (4, 2) of a canonical picture of `size` (width, height) land."""
     return apply(homography, face_corners(size))
+
+
+def quarter_rotation(size: tuple[int, int], degrees: int) -> Array:
+    """Canonical -> canonical homography of a picture put down rotated, its outline kept.
+
+    Args:
+        size: (width, height), pixels. degrees: a multiple of 90, clockwise as seen (y down). By 90
+            or 270 the picture is stretched to its outline unless it is square.
+
+    Raises:
+        ValueError: degrees is not a multiple of 90.
+    """
+    if degrees % 90:
+        raise ValueError(f"only multiples of 90 degrees keep an outline; got {degrees}")
+    corners = face_corners(size)
+    return from_corners(corners, np.roll(corners, -degrees // 90, axis=0))
 
 
 def longest_side(corners: Array) -> float:
@@ -106,7 +122,8 @@ def jacobian(homography: ArrayLike, points: ArrayLike) -> Array:
     points = np.asarray(points, np.float64)
     depth = (points @ matrix[2, :2] + matrix[2, 2])[..., None, None]
     mapped = apply(matrix, points)
-    return (matrix[:2, :2] - mapped[..., :, None] * matrix[2, :2]) / depth
+    derivative: Array = (matrix[:2, :2] - mapped[..., :, None] * matrix[2, :2]) / depth
+    return derivative
 
 
 def is_visible_face(homography: ArrayLike, size: tuple[int, int]) -> bool:
@@ -129,6 +146,10 @@ def _matrix(homography: ArrayLike) -> Array:
     if matrix.shape != (3, 3):
         raise ValueError(f"a homography is a 3x3 matrix; got shape {matrix.shape}")
     return matrix
+
+
+def _inverse(matrix: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _scaled(matrix: Array) -> Array:

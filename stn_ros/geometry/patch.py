@@ -10,25 +10,26 @@ import math
 
 import numpy as np
 
-from .homography import normalised_to_pixel
+from stn_ros.geometry.homography import Array, apply, jacobian, normalised_to_pixel
 
 MARGIN = 1.25
 """Half-width of the patch in units of the face's half-width."""
 
 
-def patch_to_canonical(patch: int, size: tuple[int, int]) -> np.ndarray:
+def patch_to_canonical(patch: int, size: tuple[int, int]) -> Array:
     """3x3, pixels of a patch of `patch` x `patch` -> canonical pixels of a face of `size`."""
     return normalised_patch_to_canonical(size) @ np.linalg.inv(normalised_to_pixel((patch, patch)))
 
 
-def normalised_patch_to_canonical(size: tuple[int, int]) -> np.ndarray:
+def normalised_patch_to_canonical(size: tuple[int, int]) -> Array:
     """3x3, normalised patch coordinates -> canonical pixels of a face of `size`."""
-    return normalised_to_pixel(size) @ np.diag([MARGIN, MARGIN, 1.0])
+    matrix: Array = normalised_to_pixel(size) @ np.diag([MARGIN, MARGIN, 1.0])
+    return matrix
 
 
 def region_homography(
     box: tuple[float, float, float, float], turn: float, size: tuple[int, int]
-) -> np.ndarray:
+) -> Array:
     """Where a face may lie, were it square-on, turned by `turn` and bounded by `box`.
 
     Args:
@@ -52,3 +53,20 @@ def region_homography(
     homography[:2, :2] = linear
     homography[:2, 2] = np.array(centre) - linear @ middle
     return homography
+
+
+def camera_corner_covariance(patch_to_camera: Array, motion: Array, covariance: Array) -> Array:
+    """Covariance (8, 8) of a face's corners in camera pixels, to first order.
+
+    Args:
+        patch_to_camera: 3x3, normalised patch coordinates -> camera pixels.
+        motion: 3x3, normalised patch coordinates: from where the face's corners stand in a patch
+            that shows it exactly, to where they were found.
+        covariance: (8, 8) of the found corners' x0, y0, x1, y1, .. (TL, TR, BR, BL), normalised
+            patch coordinates.
+    """
+    corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) / MARGIN
+    spread = np.zeros((8, 8))
+    for i, local in enumerate(jacobian(patch_to_camera, apply(motion, corners))):
+        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local
+    return spread @ covariance @ spread.T

@@ -104,7 +104,7 @@ def planar_pose(
     solutions: list[PoseSolution] = []
     for start in _ippe(homography, points, seen):
         solution = _least_squares(start, pairs, weights, to_pixels)
-        if all(_angle_between(solution.R, other.R) > _SAME_ANGLE for other in solutions):
+        if all(angle_between(solution.R, other.R) > _SAME_ANGLE for other in solutions):
             solutions.append(solution)
     if not solutions:
         raise ValueError(f"no pose in front of the camera explains the corners {pixels.tolist()}")
@@ -138,6 +138,28 @@ def pose_homography(
     return from_corners(face_corners(size_px), projected[:, :2] / projected[:, 2:])
 
 
+def canonical_to_object(size: tuple[int, int], size_m: tuple[float, float]) -> Array:
+    """3x3, canonical pixels -> (x, y) on the face in the object frame, metres.
+
+    Args:
+        size: (width, height) of the canonical picture, pixels. size_m: of the face, metres.
+    """
+    step_x, step_y = size_m[0] / size[0], size_m[1] / size[1]
+    return np.array(
+        [
+            [step_x, 0.0, -step_x * (size[0] - 1) / 2],
+            [0.0, -step_y, step_y * (size[1] - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def angle_between(first: Array, second: Array) -> float:
+    """Angle of the rotation that leads from one rotation matrix to another, radians."""
+    apart = first - second
+    return 2 * asin(min(sqrt(np.vdot(apart, apart) / 8), 1.0))
+
+
 def ambiguous(solutions: Sequence[PoseSolution]) -> bool:
     """Whether the corners cannot tell the two poses apart (within three standard deviations)."""
     return (
@@ -156,7 +178,7 @@ def prefer_continuity(
     """
     if previous is None or not ambiguous(solutions):
         return solutions[0]
-    return min(solutions, key=lambda solution: _angle_between(solution.R, previous.R))
+    return min(solutions, key=lambda solution: angle_between(solution.R, previous.R))
 
 
 def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
@@ -186,7 +208,8 @@ def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
     depth = -(spread * offsets).sum(axis=(1, 2)) / np.vdot(spread, spread)
     shift = offsets.sum(axis=1) / 4 + depth[:, None] * centre
     poses = np.hstack([axes.reshape(2, 6), shift, depth[:, None]])
-    return poses[(turned[..., 2].min(axis=1) + depth) > 0].tolist()
+    in_front: list[Pose] = poses[(turned[..., 2].min(axis=1) + depth) > 0].tolist()
+    return in_front
 
 
 def _turn_of_z_axis(x: float, y: float, z: float) -> Array:
@@ -228,7 +251,7 @@ def _least_squares(pose: Pose, pairs: Pairs, weights: Array, to_pixels: Array) -
         t=np.array(t),
         reprojection_error=sqrt(_normal_equations(pose, pairs, to_pixels)[2] / 4),
         chi_square=chi_square,
-        covariance=np.linalg.inv(normal),
+        covariance=np.asarray(np.linalg.inv(normal), np.float64),
     )
 
 
@@ -273,7 +296,8 @@ def _whitening(corner_covariance: ArrayLike) -> Array:
     variances, directions = np.linalg.eigh((covariance + covariance.T) / 2)
     if variances[0] < -1e-9 * max(variances[-1], 1.0):
         raise ValueError("corner covariance must not be negative in any direction")
-    return directions.T / np.sqrt(variances.clip(0) + _LEAST_DEVIATION**2)[:, None]
+    whitening: Array = directions.T / np.sqrt(variances.clip(0) + _LEAST_DEVIATION**2)[:, None]
+    return whitening
 
 
 def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
@@ -281,6 +305,8 @@ def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
     if len(solutions) < 2:
         return solutions
     first, second = solutions
+    assert first.covariance is not None
+    assert second.covariance is not None
     chance = 1 / (1 + exp(min((second.chi_square - first.chi_square) / 2, 500.0)))
     turn = cv2.Rodrigues(second.R @ first.R.T)[0].ravel()
     apart = np.concatenate([second.t - first.t, turn])
@@ -289,9 +315,3 @@ def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
         replace(first, covariance=first.covariance + chance * spread),
         replace(second, covariance=second.covariance + (1 - chance) * spread),
     ]
-
-
-def _angle_between(first: Array, second: Array) -> float:
-    """Angle of the turn between two rotations, radians."""
-    apart = first - second
-    return 2 * asin(min(sqrt(np.vdot(apart, apart) / 8), 1.0))

@@ -148,7 +148,10 @@ def record(
                 f"{layer.family.dims} dimensions: only transformers of pictures are explained"
             )
     gathered = {name: _Gathered() for name in layers}
-    hooks = [layer.register_forward_hook(_keeper(gathered[name])) for name, layer in layers.items()]
+    hooks = [
+        layer.register_forward_hook(_keeper(layer, gathered[name]))
+        for name, layer in layers.items()
+    ]
     device = next(iter(model.parameters())).device
     seen = 0
     bar = tqdm(total=inputs, desc="inputs", unit="input", disable=not progress)
@@ -224,11 +227,14 @@ def _troubles(
             layer.last = before[name]
 
 
-def _keeper(gathered: _Gathered) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def keep(module: nn.Module, entered: tuple[Tensor, ...], _: Tensor) -> None:
+def _keeper(
+    layer: Layer, gathered: _Gathered
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def keep(_: nn.Module, entered: tuple[Tensor, ...], __: Tensor) -> None:
+        assert layer.last is not None
         gathered.entered.append(entered[0].detach().cpu())
-        gathered.parameters.append(module.last.parameters.detach().float().cpu())
-        gathered.grids.append(module.last.grid.detach().float().cpu())
+        gathered.parameters.append(layer.last.parameters.detach().float().cpu())
+        gathered.grids.append(layer.last.grid.detach().float().cpu())
 
     return keep
 
@@ -349,6 +355,7 @@ def _examples(
 
     def corners(pictures: Tensor) -> Tensor:
         layer(pictures)
+        assert layer.last is not None
         found = layer.last.parameters[:, transform]
         mapped = layer.family.map(found, _SQUARE.to(device))
         scale, shift = to_input.diagonal()[:2], to_input[:2, 2]

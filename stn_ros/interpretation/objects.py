@@ -32,6 +32,7 @@ from stn_ros.geometry.homography import (
 )
 from stn_ros.geometry.patch import (
     MARGIN,
+    camera_corner_covariance,
     normalised_patch_to_canonical,
     patch_to_canonical,
     region_homography,
@@ -46,7 +47,7 @@ from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.photometric import PhotometricRefiner
 from stn_ros.runtime.region_search import ROTATIONS, STAGES
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.solver import corner_covariance_in_frame, fit_motion
+from stn_ros.runtime.solver import fit_motion
 from stn_ros.synthesis.scene import SHARP, View, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.texture import turned_homographies
@@ -154,7 +155,7 @@ class Stages:
         fit = fit_motion(
             motion.flow[last : last + 1].numpy(), motion.log_scale[last : last + 1].numpy()
         )
-        covariance = self.bundle.corner_scale * corner_covariance_in_frame(
+        covariance = self.bundle.corner_scale * camera_corner_covariance(
             homographies[-2] @ self._to_canonical, fit.motion[0], fit.corner_covariance[0]
         )
         end = homographies[-1]
@@ -254,7 +255,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
     confidences: list[float] = []
     for _ in tqdm(range(views), desc="views", unit="view", disable=not progress):
         view = render_view(rng, model.reference, textures.background, CONDITIONS, FRAME_SIZE)
-        box = tuple(float(edge) for edge in jittered_box(rng, view.box))
+        box = jittered_box(rng, view.box)
         walk = stages.walk(view.frame, box)
         found = canonicalizer.process(view.frame, [Region(model.name, *box)])
         seen.append(view)
@@ -390,7 +391,8 @@ def _around(view: View) -> tuple[Picture, tuple[int, int]]:
     low = np.clip(np.floor(centre - reach), 0, [width - 2, height - 2]).astype(int)
     high = np.clip(np.ceil(centre + reach), low + 2, [width, height]).astype(int)
     cut = view.frame[low[1] : high[1], low[0] : high[0]]
-    return cv2.cvtColor(cut, cv2.COLOR_BGR2RGB), (int(low[0]), int(low[1]))
+    picture = np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2RGB), np.uint8)
+    return picture, (int(low[0]), int(low[1]))
 
 
 def _lattice(homography: Array, size: tuple[int, int]) -> Array:
@@ -401,8 +403,9 @@ def _lattice(homography: Array, size: tuple[int, int]) -> Array:
 
 
 def _rgb(picture: NDArray[np.uint8]) -> Picture:
-    return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB), np.uint8)
 
 
 def _scaled(homography: Array) -> Array:
-    return homography / homography[2, 2]
+    scaled: Array = homography / homography[2, 2]
+    return scaled

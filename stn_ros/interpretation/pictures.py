@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import matplotlib
@@ -51,7 +52,8 @@ def histograms(study: Study) -> bytes:
         right = _finite(known[component.name]) if known else values[:0]
         count = int(np.clip(2 * math.sqrt(len(values)), 12, 40))
         limits = _limits(np.concatenate([values, right]), component.material)
-        limits = np.clip(limits, -180, 180) if component.circular else limits
+        if component.circular:
+            limits = max(limits[0], -180.0), min(limits[1], 180.0)
         bins = np.linspace(*limits, count + 1)
         axis.hist(values, bins, color=FOUND, alpha=0.75, label="found")
         if known:
@@ -187,7 +189,7 @@ def stages(study: Study) -> bytes:
     return _png(canvas)
 
 
-def _sheet(rows: int, columns: int, height: float) -> tuple[Canvas, NDArray[np.object_]]:
+def _sheet(rows: int, columns: int, height: float) -> tuple[Canvas, NDArray[Any]]:
     canvas = Canvas(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
     return canvas, canvas.subplots(rows, columns, squeeze=False)
 
@@ -234,7 +236,8 @@ def _lay_grid(axis: Axes, grid: Array, thin: float) -> None:
 
 
 def _finite(values: Array) -> Array:
-    return values[np.isfinite(values)]
+    finite: Array = values[np.isfinite(values)]
+    return finite
 
 
 def _limits(values: Array, least: float) -> tuple[float, float]:

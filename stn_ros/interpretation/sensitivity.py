@@ -101,7 +101,8 @@ def maps(gradients: Tensor, corners: Tensor) -> dict[str, Tensor]:
 def smoothed(sensitivity: NDArray[np.floating]) -> Picture:
     """A map (H, W) for looking at: Gaussian blur with a sigma of a 64th of the longer side."""
     sigma = max(sensitivity.shape) / 64
-    return cv2.GaussianBlur(np.asarray(sensitivity, np.float32), (0, 0), sigma)
+    sharp = np.asarray(sensitivity, np.float32)
+    return np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma), np.float32)
 
 
 def share_inside(sensitivity: NDArray[np.floating], outline: NDArray[np.floating]) -> float:

@@ -135,7 +135,7 @@ def findings(study: Study) -> list[str]:
     """What is wrong, a sentence each; empty if nothing that is looked for was found."""
     found = list(study.troubles)
     corners = theta.corners(study.found, study.output_size)
-    finite = np.isfinite(corners).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(corners).all(axis=(1, 2)))
     if not finite.all():
         found.append(f"{_share(~finite)} of the transforms send a corner to infinity.")
     if not finite.any():

@@ -122,32 +122,32 @@ def agreement(found: ArrayLike, known: ArrayLike, circular: bool = False) -> Agr
     Args:
         circular: values are angles in degrees.
     """
-    found, known = np.asarray(found, np.float64), np.asarray(known, np.float64)
-    finite = np.isfinite(found) & np.isfinite(known)
-    found, known = found[finite], known[finite]
-    if not len(found):
-        return Agreement(*[math.nan] * 6, count=0)
-    apart = found - known
+    values, right = np.asarray(found, np.float64), np.asarray(known, np.float64)
+    finite = np.isfinite(values) & np.isfinite(right)
+    values, right = values[finite], right[finite]
+    if not len(values):
+        return Agreement(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+    apart: Array = values - right
     if circular:
         apart = wrapped(apart)
         offset = mean_direction(apart)
         left = wrapped(apart - offset)
-        spread = float(wrapped(known - mean_direction(known)).std())
-        power, own, right = _pairs_of_angles(found, known)
+        spread = float(wrapped(right - mean_direction(right)).std())
+        power, own, whole = _pairs_of_angles(values, right)
     else:
         offset = float(np.median(apart))
         left = apart - offset
-        spread = float(known.std())
-        power, own, right = _deviations(found, known)
-    correlation = power / math.sqrt(own * right) if min(own, right) > 0 else math.nan
+        spread = float(right.std())
+        power, own, whole = _deviations(values, right)
+    correlation = power / math.sqrt(own * whole) if min(own, whole) > 0 else math.nan
     return Agreement(
         correlation,
-        power / right if right > 0 else math.nan,
+        power / whole if whole > 0 else math.nan,
         float(np.median(np.abs(apart))),
         offset,
         float(np.median(np.abs(left))),
         spread,
-        len(found),
+        len(values),
     )
 
 
@@ -170,7 +170,8 @@ def corners(homographies: ArrayLike, size: Size) -> Array:
 def corner_errors(found: ArrayLike, known: ArrayLike, size: Size) -> Array:
     """(N,) mean distance of the four corners, input pixels; infinite where one is."""
     apart = corners(found, size) - corners(known, size)
-    return np.nan_to_num(np.linalg.norm(apart, axis=2).mean(axis=1), nan=math.inf)
+    errors: Array = np.linalg.norm(apart, axis=2).mean(axis=1)
+    return np.nan_to_num(errors, nan=math.inf)
 
 
 def nearest_turns(
@@ -184,7 +185,8 @@ def nearest_turns(
     """
     turned = np.array([[compose(each, turn) for turn in turns] for each in np.asarray(known)])
     errors = np.stack([corner_errors(found, turned[:, i], size) for i in range(len(turns))], axis=1)
-    return turned[np.arange(len(turned)), errors.argmin(axis=1)]
+    nearest: Array = turned[np.arange(len(turned)), errors.argmin(axis=1)]
+    return nearest
 
 
 def _deviations(found: Array, known: Array) -> tuple[float, float, float]:

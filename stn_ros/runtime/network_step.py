@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.geometry.homography import is_visible_face, longest_side, to_corners
-from stn_ros.geometry.patch import normalised_patch_to_canonical, patch_to_canonical
+from stn_ros.geometry.patch import (
+    camera_corner_covariance,
+    normalised_patch_to_canonical,
+    patch_to_canonical,
+)
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import Evidence
 from stn_ros.runtime.engines import Engine, Motion
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.solver import corner_covariance_in_frame, fit_motion
+from stn_ros.runtime.solver import fit_motion
 
 Array = NDArray[np.float64]
 
@@ -181,9 +185,7 @@ class NetworkStep:
         if side < MIN_SIDE:
             return None
         shift = corners - to_corners(before.homography, size)
-        covariance = corner_covariance_in_frame(
-            before.homography @ to_canonical, motion, covariance
-        )
+        covariance = camera_corner_covariance(before.homography @ to_canonical, motion, covariance)
         spread = 0.5 * math.log(max(float(np.trace(covariance)) / 8, 1e-6))
         return replace(
             before,

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import apply, jacobian
 from stn_ros.geometry.patch import MARGIN
 
 Array = NDArray[np.float64]
@@ -103,19 +102,6 @@ def fit_motion(flow: NDArray[np.float32], log_scale: NDArray[np.float32]) -> Fit
     covariance = by_parameter @ parameters @ by_parameter.transpose(0, 2, 1)
     agreement = (precision * agree).sum(axis=1) / precision.sum(axis=1)
     return Fit(motion, covariance, agreement)
-
-
-def corner_covariance_in_frame(to_frame: Array, motion: Array, covariance: Array) -> Array:
-    """Covariance (8, 8) of a face's corners, from normalised patch coordinates to frame pixels.
-
-    Args:
-        to_frame: 3x3, normalised patch coordinates -> frame pixels, before the motion.
-        motion: 3x3, of the face in the patch. covariance: (8, 8) of its corners there, see `Fit`.
-    """
-    spread = np.zeros((8, 8))
-    for i, local in enumerate(jacobian(to_frame, apply(motion, _CORNERS))):
-        spread[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = local
-    return spread @ covariance @ spread.T
 
 
 def _face_cells(h: int, w: int) -> tuple[Array, NDArray[np.bool_]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.homography import compose, face_corners, to_corners
+from stn_ros.geometry.planar_pose import canonical_to_object
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.textures import Textures
@@ -245,22 +246,6 @@ class World:
                 )
             )
         return truths
-
-
-def canonical_to_object(size: tuple[int, int], size_m: tuple[float, float]) -> Array:
-    """Canonical pixels -> (x, y) on the face in the object frame, metres, as a 3x3 matrix.
-
-    `size` is the reference picture's (width, height), `size_m` the face's. The object frame has
-    its origin at the face's centre, x right, y up.
-    """
-    step_x, step_y = size_m[0] / size[0], size_m[1] / size[1]
-    return np.array(
-        [
-            [step_x, 0.0, -step_x * (size[0] - 1) / 2],
-            [0.0, -step_y, step_y * (size[1] - 1) / 2],
-            [0.0, 0.0, 1.0],
-        ]
-    )
 
 
 def _texture_levels(

@@ -8,12 +8,17 @@ Boxes are (x0, y0, x1, y1) in canvas pixels.
 from __future__ import annotations
 
 import colorsys
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
+Point = tuple[float, float] | NDArray[Any]
+Picture = NDArray[Any]
+"""(h, w, 3) BGR or (h, w), uint8 unless said otherwise: OpenCV's types promise no more."""
 
 SUPERSAMPLE = 2
 
@@ -62,7 +67,14 @@ def luminance(colour: Colour) -> float:
 
 def mix(a: Colour, b: Colour, weight: float) -> Colour:
     """`a` moved towards `b` by `weight` in 0..1."""
-    return tuple(round(x + (y - x) * weight) for x, y in zip(a, b, strict=True))
+    blue, green, red = (round(x + (y - x) * weight) for x, y in zip(a, b, strict=True))
+    return blue, green, red
+
+
+def mean_colour(picture: Picture) -> Colour:
+    """Mean of a BGR picture, rounded down; black where it is empty."""
+    blue, green, red, _ = np.asarray(cv2.mean(picture)).astype(int).tolist()
+    return blue, green, red
 
 
 class Palette:
@@ -142,11 +154,11 @@ class Lettering:
         self.width = float(rng.uniform(0.65, 1.35))
         self.script = _script(rng) if rng.random() < 0.12 else None
 
-    def mask(self, text: str, height: float) -> np.ndarray:
+    def mask(self, text: str, height: float) -> Picture:
         """Coverage mask (uint8) of `text` whose capitals are `height` pixels high."""
         height = max(height, 3.0)
         if self.script is not None:
-            mask = self._script_mask(text, height)
+            mask = self._script_mask(self.script, text, height)
         else:
             scale = height / 21.0
             thickness = max(1, round(self.weight * height))
@@ -156,26 +168,26 @@ class Lettering:
             cv2.putText(mask, text, (pad, h + pad), self.font, scale, 255, thickness, cv2.LINE_AA)
         if self.slant and mask.shape[0] > 12:
             lean = self.slant * mask.shape[0]
-            shear = np.float32([[1, -self.slant, max(lean, 0)], [0, 1, 0]])
+            shear = np.array([[1, -self.slant, max(lean, 0)], [0, 1, 0]], np.float32)
             mask = cv2.warpAffine(mask, shear, (mask.shape[1] + int(abs(lean)), mask.shape[0]))
         if abs(self.width - 1) > 0.05:
             mask = cv2.resize(mask, (max(2, int(mask.shape[1] * self.width)), mask.shape[0]))
         return mask
 
-    def _script_mask(self, text: str, height: float) -> np.ndarray:
+    def _script_mask(self, script: list[list[NDArray[Any]]], text: str, height: float) -> Picture:
         step = int(height * 1.15) + 1
         mask = np.zeros((int(height) + 4, step * len(text) + 4), np.uint8)
         thickness = max(1, int(height * min(self.weight, 0.14)))
         for i, letter in enumerate(text):
             if letter == " ":
                 continue
-            for stroke in self.script[ord(letter) % len(self.script)]:
+            for stroke in script[ord(letter) % len(script)]:
                 points = (stroke * (height - 2) + (2 + i * step, 2)).astype(np.int32)
                 cv2.polylines(mask, [points], False, 255, thickness, cv2.LINE_AA)
         return mask
 
 
-def _script(rng: np.random.Generator) -> list[list[np.ndarray]]:
+def _script(rng: np.random.Generator) -> list[list[NDArray[Any]]]:
     """24 glyphs of a made-up script: strokes between the nodes of a 4 x 4 grid, in 0..1."""
     glyphs = []
     for _ in range(24):
@@ -191,7 +203,7 @@ def _script(rng: np.random.Generator) -> list[list[np.ndarray]]:
 
 def smooth_noise(
     rng: np.random.Generator, width: int, height: int, cells: float, stretch: float = 1.0
-) -> np.ndarray:
+) -> Picture:
     """Smooth random field (height, width) float32 in 0..1, about `cells` bumps along the width."""
     nx = max(2, round(cells))
     ny = max(2, round(cells * height / max(width, 1) * stretch))
@@ -203,7 +215,7 @@ def smooth_noise(
 
 def fractal_noise(
     rng: np.random.Generator, width: int, height: int, cells: float, octaves: int = 4
-) -> np.ndarray:
+) -> Picture:
     """Sum of smooth noises, each octave twice as fine and half as strong; 0..1."""
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
@@ -212,7 +224,7 @@ def fractal_noise(
     return (total - low) / max(high - low, 1e-6)
 
 
-def blend(field: np.ndarray, a: Colour, b: Colour) -> np.ndarray:
+def blend(field: Picture, a: Colour, b: Colour) -> Picture:
     """Picture going from colour `a` where `field` is 0 to `b` where it is 1."""
     ramp = np.linspace(0, 1, 256)[:, None]
     table = (np.array(a) + (np.array(b) - np.array(a)) * ramp).clip(0, 255).astype(np.uint8)
@@ -224,7 +236,7 @@ class Canvas:
     """A picture being drawn; `image` (h, w, 3) BGR uint8 may be a view on part of another one."""
 
     def __init__(
-        self, rng: np.random.Generator, image: np.ndarray, palette: Palette | None = None
+        self, rng: np.random.Generator, image: Picture, palette: Palette | None = None
     ) -> None:
         self.rng = rng
         self.image = image
@@ -250,14 +262,14 @@ class Canvas:
         """Shorter side in pixels: the measure for line widths and margins."""
         return float(min(self.width, self.height))
 
-    def finish(self) -> np.ndarray:
+    def finish(self) -> Picture:
         """The picture at its final size (h, w, 3) BGR uint8."""
         size = (self.width // SUPERSAMPLE, self.height // SUPERSAMPLE)
         return cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)
 
     # --- areas -------------------------------------------------------------------------------
 
-    def patch(self, box: Box) -> np.ndarray:
+    def patch(self, box: Box) -> Picture:
         """View on the pixels of `box`, clipped to the canvas (may be empty)."""
         x0, y0 = max(0, round(box[0])), max(0, round(box[1]))
         x1, y1 = min(self.width, round(box[2])), min(self.height, round(box[3]))
@@ -284,26 +296,24 @@ class Canvas:
             for cy in (y0 + r, y1 - r):
                 self.disc((cx, cy), r, colour)
 
-    def disc(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
+    def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         """Filled circle."""
         c = (round(centre[0] * 8), round(centre[1] * 8))
         cv2.circle(self.image, c, max(1, int(radius * 8)), colour, -1, cv2.LINE_AA, 3)
 
-    def ring(
-        self, centre: tuple[float, float], radius: float, colour: Colour, thickness: float
-    ) -> None:
+    def ring(self, centre: Point, radius: float, colour: Colour, thickness: float) -> None:
         """Circle line."""
         c = (round(centre[0] * 8), round(centre[1] * 8))
         cv2.circle(
             self.image, c, max(1, int(radius * 8)), colour, max(1, int(thickness)), cv2.LINE_AA, 3
         )
 
-    def polygon(self, points: np.ndarray, colour: Colour) -> None:
+    def polygon(self, points: ArrayLike, colour: Colour) -> None:
         """Filled polygon (N, 2)."""
         fixed = np.round(np.asarray(points) * 8).astype(np.int32)
         cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, 3)
 
-    def line(self, points: np.ndarray, colour: Colour, thickness: float = 1) -> None:
+    def line(self, points: ArrayLike, colour: Colour, thickness: float = 1) -> None:
         """Polyline (N, 2)."""
         fixed = np.round(np.asarray(points) * 8).astype(np.int32)
         cv2.polylines(self.image, [fixed], False, colour, max(1, round(thickness)), cv2.LINE_AA, 3)
@@ -320,7 +330,7 @@ class Canvas:
         patch[:] = blend((x + y[:, None]) / (2 * reach) + 0.5, a, b)
 
     def stamp(
-        self, mask: np.ndarray, x: float, y: float, colour: Colour, opacity: float = 1.0
+        self, mask: Picture, x: float, y: float, colour: Colour, opacity: float = 1.0
     ) -> None:
         """Ink through a coverage mask whose top left lies at (x, y); clipped to the canvas."""
         x, y = round(x), round(y)
@@ -452,10 +462,13 @@ class Canvas:
         kind = int(rng.integers(14))
         turn = rng.choice([0, 0, rng.uniform(0, 2 * np.pi)])
 
-        def around(count: int, radii: tuple[float, ...] = (1.0,), phase: float = 0.0) -> np.ndarray:
+        def around(
+            count: int, radii: tuple[float, ...] = (1.0,), phase: float = 0.0
+        ) -> NDArray[Any]:
             a = np.arange(count) * 2 * np.pi / count - np.pi / 2 + turn + phase
             rr = np.array([radii[i % len(radii)] for i in range(count)]) * r
-            return c + np.stack([np.cos(a) * rr, np.sin(a) * rr], 1)
+            points: NDArray[Any] = c + np.stack([np.cos(a) * rr, np.sin(a) * rr], 1)
+            return points
 
         if kind == 0:
             self.disc(c, r, colour)
@@ -564,7 +577,7 @@ class Canvas:
                         r * (1 - 0.18 * k),
                         mix(mix(colour, (0, 0, 0), 0.5), mix(colour, (255, 255, 255), 0.4), k / 4),
                     )
-        grain = rng.integers(0, 22, (h // 2 + 1, w // 2 + 1), dtype=np.uint8)
+        grain: Picture = rng.integers(0, 22, (h // 2 + 1, w // 2 + 1), dtype=np.uint8)
         grain = cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR)
         patch[:] = cv2.add(patch, cv2.merge([grain] * 3))
 
@@ -587,3 +600,9 @@ def cells(box: Box, rows: int, columns: int) -> list[Box]:
         for r in range(rows)
         for c in range(columns)
     ]
+
+
+def darken(image: Picture, loss: Picture) -> None:
+    """Take the share `loss` (h, w), 0..1, off an image's brightness (h, w, 3) uint8, in place."""
+    kept = cv2.convertScaleAbs(1 - loss, alpha=255)
+    cv2.multiply(image, cv2.merge([kept] * 3), image, 1 / 255)

@@ -11,14 +11,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import apply, face_corners
+from stn_ros.geometry.homography import Array, apply, face_corners
+from stn_ros.synthesis.drawing import Picture
 
 Range = tuple[float, float]
-Backdrop = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+Backdrop = Callable[[np.random.Generator, tuple[int, int]], Picture]
 """(rng, (width, height)) -> BGR picture of that size."""
 
 
@@ -70,8 +73,8 @@ class Sighting:
         visible: share of the face that is neither occluded nor out of the frame.
     """
 
-    frame: np.ndarray
-    homography: np.ndarray
+    frame: Picture
+    homography: Array
     box: tuple[float, float, float, float]
     visible: float
 
@@ -86,7 +89,7 @@ class View(Sighting):
         tilt: degrees. long_side: pixels, see `Conditions`. blur: sigma or length in pixels.
     """
 
-    camera: np.ndarray
+    camera: Array
     size: tuple[int, int]
     tilt: float
     long_side: float
@@ -102,7 +105,7 @@ def face_homography(
     azimuth: float,
     focal: float,
     principal: tuple[float, float],
-) -> np.ndarray:
+) -> Array:
     """Homography of a face held before a pinhole camera.
 
     Args:
@@ -129,13 +132,14 @@ def face_homography(
     rotation = facing @ tilting @ rolling
     camera = np.array([[focal, 0, principal[0]], [0, focal, principal[1]], [0, 0, 1.0]])
     extrinsic = np.column_stack([rotation[:, 0], rotation[:, 1], ray * depth])
-    homography = camera @ extrinsic @ to_plane
-    return homography / homography[2, 2]
+    homography: Array = camera @ extrinsic @ to_plane
+    homography /= homography[2, 2]
+    return homography
 
 
 def render_view(
     rng: np.random.Generator,
-    face: np.ndarray,
+    face: Picture,
     backdrop: Backdrop,
     conditions: Conditions,
     frame_size: tuple[int, int] = (640, 480),
@@ -164,15 +168,14 @@ def render_view(
     if rng.random() < conditions.body_share:
         _draw_body(rng, frame, face, homography)
     paste_face(frame, face, homography)
-    covered = np.zeros((32, 32), np.uint8)
+    covered: Picture = np.zeros((32, 32), np.uint8)
     if rng.random() < conditions.occluded_share:
         covered = _occlude(rng, frame, homography, size, backdrop, conditions.occluded)
     _light(rng, frame, homography, size, rng.random() < conditions.harsh_light)
     frame, blur = _blurred(rng, frame, conditions)
     frame = _noisy(rng, frame, rng.uniform(*conditions.noise))
     if rng.random() < conditions.compressed:
-        quality = int(rng.integers(40, 95))
-        frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        frame = _jpeg(frame, int(rng.integers(40, 95)))
 
     return View(
         frame=frame,
@@ -187,7 +190,7 @@ def render_view(
     )
 
 
-def nearby(corners: np.ndarray, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
+def nearby(corners: Array, frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The part of a frame (left, top, right, bottom) around a face that training reads from.
 
     Args:
@@ -203,26 +206,29 @@ def nearby(corners: np.ndarray, frame_size: tuple[int, int]) -> tuple[int, int, 
     )
 
 
-def clipped_box(
-    corners: np.ndarray, frame_size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def clipped_box(corners: Array, frame_size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The outline (left, top, width, height) of corners (4, 2), clipped to the frame."""
     low = np.maximum(corners.min(axis=0), -0.5)
     high = np.minimum(corners.max(axis=0), np.array(frame_size) - 0.5)
     return (low[0], low[1], high[0] - low[0], high[1] - low[1])
 
 
-def photographed(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+def photographed(rng: np.random.Generator, picture: Picture) -> Picture:
     """A good photo of a face, as one teaches with: not quite its sharpness, tones and colours."""
-    photo = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8)).astype(np.float32)
+    photo: NDArray[Any] = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8))
+    photo = photo.astype(np.float32)
     photo = 255 * (photo / 255) ** rng.uniform(0.85, 1.2) * rng.uniform(0.85, 1.05)
     photo = photo * (1 + 0.06 * rng.uniform(-1, 1, 3)) + rng.normal(0, 1.5, photo.shape)
-    photo = photo.clip(0, 255).astype(np.uint8)
-    encoded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return _jpeg(photo.clip(0, 255).astype(np.uint8), 92)
 
 
-def paste_face(frame: np.ndarray, face: np.ndarray, homography: np.ndarray) -> None:
+def _jpeg(picture: Picture, quality: int) -> Picture:
+    """What JPEG of `quality`, 1..100, leaves of a picture."""
+    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+
+
+def paste_face(frame: Picture, face: Picture, homography: Array) -> None:
     """Draw `face` into `frame` in place through `homography`, smoothed to the frame's sampling."""
     h, w = face.shape[:2]
     corners = apply(homography, face_corners((w, h)))
@@ -261,9 +267,7 @@ def paste_face(frame: np.ndarray, face: np.ndarray, homography: np.ndarray) -> N
     _blend(frame[top:bottom, left:right], patch[..., :3], patch[..., 3], premultiplied=True)
 
 
-def _blend(
-    region: np.ndarray, colour: np.ndarray, alpha: np.ndarray, premultiplied: bool = False
-) -> None:
+def _blend(region: Picture, colour: Picture, alpha: Picture, premultiplied: bool = False) -> None:
     """Region <- colour over region, in place, uint8."""
     alpha3 = cv2.merge([alpha, alpha, alpha])
     if not premultiplied:
@@ -284,7 +288,7 @@ def _placed(
     long_side: float,
     frame_size: tuple[int, int],
     conditions: Conditions,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Homography and camera, with the face in the frame or, where that may be, partly out of it."""
     width, height = frame_size
     principal = ((width - 1) / 2, (height - 1) / 2)
@@ -314,7 +318,7 @@ def _placed(
 
 
 def _visible_share(
-    homography: np.ndarray, size: tuple[int, int], covered: np.ndarray, extent: tuple[int, int]
+    homography: Array, size: tuple[int, int], covered: Picture, extent: tuple[int, int]
 ) -> float:
     """Share of the face inside the frame and not covered; `covered` is a mask over the face."""
     rows, columns = covered.shape
@@ -326,7 +330,7 @@ def _visible_share(
 
 
 def _lay_clutter(
-    rng: np.random.Generator, frame: np.ndarray, backdrop: Backdrop, long_side: float
+    rng: np.random.Generator, frame: Picture, backdrop: Backdrop, long_side: float
 ) -> None:
     """Another picture lying about, anywhere."""
     extent = rng.uniform(0.4, 1.3, 2) * long_side
@@ -345,15 +349,13 @@ def _lay_clutter(
     paste_face(frame, picture, homography)
 
 
-def _draw_body(
-    rng: np.random.Generator, frame: np.ndarray, face: np.ndarray, homography: np.ndarray
-) -> None:
+def _draw_body(rng: np.random.Generator, frame: Picture, face: Picture, homography: Array) -> None:
     """The sides of a box whose front is the face: the hull of the face and its shifted copy."""
     corners = apply(homography, face_corners((face.shape[1], face.shape[0])))
     reach = np.linalg.norm(corners[0] - corners[2]) * rng.uniform(0.05, 0.35)
     direction = rng.uniform(-math.pi, math.pi)
     behind = corners + reach * np.array([math.cos(direction), math.sin(direction)])
-    colour = np.array(cv2.mean(face)[:3]) * rng.uniform(0.3, 1.1) + rng.uniform(-20, 20, 3)
+    colour = np.array(cv2.mean(face))[:3] * rng.uniform(0.3, 1.1) + rng.uniform(-20, 20, 3)
     for first in range(4):
         second = (first + 1) % 4
         quad = np.array([corners[first], corners[second], behind[second], behind[first]])
@@ -367,7 +369,7 @@ def _draw_body(
         )
 
 
-def _occluder_outline(rng: np.random.Generator, kind: int) -> list[np.ndarray]:
+def _occluder_outline(rng: np.random.Generator, kind: int) -> list[Array]:
     """Closed outlines in face units, the face spanning [0, 1] x [0, 1]."""
     if kind == 0:
         angle, push = rng.uniform(-math.pi, math.pi), rng.uniform(0.1, 0.5)
@@ -415,14 +417,14 @@ def _occluder_outline(rng: np.random.Generator, kind: int) -> list[np.ndarray]:
 
 def _occlude(
     rng: np.random.Generator,
-    frame: np.ndarray,
-    homography: np.ndarray,
+    frame: Picture,
+    homography: Array,
     size: tuple[int, int],
     backdrop: Backdrop,
     share: Range,
-) -> np.ndarray:
+) -> Picture:
     """Cover a share of the face in place; returns the covered mask, 32 x 32 over the face."""
-    outlines: list[np.ndarray] = []
+    outlines: list[Array] = []
     mask = np.zeros((32, 32), np.uint8)
     for _ in range(25):
         outlines = _occluder_outline(rng, int(rng.integers(0, 4)))
@@ -453,16 +455,17 @@ def _occlude(
     return mask
 
 
-def _clipped_polygon(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _clipped_polygon(homography: Array, points: Array) -> Array:
     """Points through a homography, kept before the camera and within drawing range."""
     mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
-    return np.clip(mapped[:, :2] / np.maximum(mapped[:, 2:], 0.05), -2000, 4000)
+    seen: Array = mapped[:, :2] / np.maximum(mapped[:, 2:], 0.05)
+    return seen.clip(-2000, 4000)
 
 
 def _light(
     rng: np.random.Generator,
-    frame: np.ndarray,
-    homography: np.ndarray,
+    frame: Picture,
+    homography: Array,
     size: tuple[int, int],
     harsh: bool,
 ) -> None:
@@ -486,7 +489,7 @@ def _light(
         light = cv2.multiply(light, cv2.merge([soft] * 3), scale=1 / 255)
     cv2.multiply(frame, light, dst=frame, scale=1 / 128)
     if harsh and rng.random() < 0.4:
-        glare = np.zeros((64, 64), np.uint8)
+        glare: Picture = np.zeros((64, 64), np.uint8)
         centre = rng.uniform(0, 64, 2)
         axes = (rng.uniform(2, 30), rng.uniform(1, 6))
         cv2.ellipse(
@@ -505,8 +508,8 @@ def _light(
 
 
 def _blurred(
-    rng: np.random.Generator, frame: np.ndarray, conditions: Conditions
-) -> tuple[np.ndarray, float]:
+    rng: np.random.Generator, frame: Picture, conditions: Conditions
+) -> tuple[Picture, float]:
     if rng.random() < conditions.motion_share:
         length = rng.uniform(2, max(2.1, conditions.motion_blur))
         side = int(length) // 2 * 2 + 3
@@ -523,22 +526,22 @@ def _blurred(
 
 
 @cache
-def _noise_bank() -> np.ndarray:
+def _noise_bank() -> NDArray[np.float32]:
     """Unit Gaussian noise to cut pieces from: drawing fresh noise would cost more than all else."""
     return np.random.default_rng(20260101).normal(size=(1200, 1200, 3)).astype(np.float32)
 
 
-def _noisy(rng: np.random.Generator, frame: np.ndarray, sigma: float) -> np.ndarray:
+def _noisy(rng: np.random.Generator, frame: Picture, sigma: float) -> Picture:
     if sigma < 0.3:
         return frame
-    bank = _noise_bank()
+    bank: Picture = _noise_bank()
     height, width = frame.shape[:2]
     lacking = max(0, height - bank.shape[0]), max(0, width - bank.shape[1])
     if any(lacking):
         bank = cv2.copyMakeBorder(bank, 0, lacking[0], 0, lacking[1], cv2.BORDER_WRAP)
     top = int(rng.integers(0, max(1, bank.shape[0] - height)))
     left = int(rng.integers(0, max(1, bank.shape[1] - width)))
-    piece = cv2.multiply(bank[top : top + height, left : left + width], sigma)
+    piece = cv2.multiply(bank[top : top + height, left : left + width], np.full(3, sigma))
     return cv2.add(frame, piece, dtype=cv2.CV_8U)
 
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.drawing import blend, fractal_noise, hsv, smooth_noise
+from stn_ros.synthesis.drawing import Colour, Picture, blend, fractal_noise, hsv, smooth_noise
 
 # Package and folder of each source; pictures with no texture of their own (logos on nothing,
 # chess boards, silhouettes) are not listed.
@@ -89,7 +89,7 @@ def opencv_doc_folder() -> Path | None:
     return None
 
 
-def _read(path: Path) -> np.ndarray | None:
+def _read(path: Path) -> Picture | None:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         return None
@@ -100,7 +100,7 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 @lru_cache(maxsize=2)
-def _photos(split: str) -> tuple[tuple[str, np.ndarray], ...]:
+def _photos(split: str) -> tuple[tuple[str, Picture], ...]:
     photos = []
     for source, names in _PACKAGED.items():
         package, _, inside = source.partition("/")
@@ -146,18 +146,18 @@ class Textures:
             )
 
     @property
-    def photos(self) -> tuple[tuple[str, np.ndarray], ...]:
+    def photos(self) -> tuple[tuple[str, Picture], ...]:
         """(file name, read-only BGR picture) of each source photo of this split."""
         return _photos(self.split)
 
-    def face(self, rng: np.random.Generator, long_side: int = 256) -> np.ndarray:
+    def face(self, rng: np.random.Generator, long_side: int = 256) -> Picture:
         """A face (h, w, 3) BGR uint8 with this longer side and aspect 0.45..2.2."""
         size = artwork.face_size(rng, long_side)
         if rng.random() < _ARTWORK_SHARE:
             return artwork.draw(int(rng.integers(2**62)), size, split=self.split)
         return self._photo_face(rng, size)
 
-    def siblings(self, rng: np.random.Generator, long_side: int) -> tuple[np.ndarray, np.ndarray]:
+    def siblings(self, rng: np.random.Generator, long_side: int) -> tuple[Picture, Picture]:
         """Two faces of one size and artwork style: as alike as different objects are."""
         size = artwork.face_size(rng, long_side)
         pool = artwork.TRAIN_STYLES if self.split == "train" else artwork.HELD_OUT_STYLES
@@ -166,7 +166,7 @@ class Textures:
         first, second = (artwork.draw(int(seed), size, style, self.split) for seed in seeds)
         return first, second
 
-    def background(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def background(self, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         """A background (h, w, 3) BGR uint8 of `size` (width, height)."""
         kind = rng.random()
         if kind < 0.6:
@@ -178,7 +178,7 @@ class Textures:
         field = fractal_noise(rng, *size, rng.uniform(2, 40), int(rng.integers(1, 5)))
         return blend(field, _colour(rng), _colour(rng))
 
-    def _photo_crop(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def _photo_crop(self, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         """Crop at random place, scale, roll and mirror; colours jittered."""
         _name, photo = self.photos[rng.integers(len(self.photos))]
         w, h = size
@@ -203,28 +203,30 @@ class Textures:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return _jitter(rng, cv2.warpAffine(crop, m, size, None, flags, cv2.BORDER_REFLECT_101))
 
-    def _photo_face(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def _photo_face(self, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         for _ in range(8):
             crop = self._photo_crop(rng, size)
             if _structure(crop) > 4.0:
                 return crop
         return artwork.draw(int(rng.integers(2**62)), size, split=self.split)
 
-    def _clutter(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    def _clutter(self, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         """Other faces lying about on a surface."""
-        image = _surface(rng, size) if rng.random() < 0.5 else self._photo_crop(rng, size)
+        image: Picture = _surface(rng, size) if rng.random() < 0.5 else self._photo_crop(rng, size)
         side = min(size)
         for _ in range(int(rng.integers(2, 5))):
             face = self.face(rng, max(24, int(side * rng.uniform(0.4, 0.9))))
             h, w = face.shape[:2]
             angle = rng.uniform(0, 360)
-            m = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), angle, 1.0)
+            m = np.array(
+                cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), angle, 1.0), np.float64
+            )
             m[:, 2] += rng.uniform(0, 1, 2) * size - np.array([w, h]) / 2
             cv2.warpAffine(face, m, size, image, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
         return image
 
 
-def _structure(image: np.ndarray) -> float:
+def _structure(image: Picture) -> float:
     """Smaller eigenvalue of the mean structure tensor at 48 px, as grey levels per pixel.
 
     Near zero where a picture is plain or varies along one direction only: such a crop has no
@@ -233,17 +235,16 @@ def _structure(image: np.ndarray) -> float:
     small = cv2.cvtColor(
         cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
     )
-    gx, gy = cv2.spatialGradient(small)
-    gx, gy = gx / 8.0, gy / 8.0
+    gx, gy = (np.asarray(gradient) / 8.0 for gradient in cv2.spatialGradient(small))
     tensor = np.array([[(gx * gx).mean(), (gx * gy).mean()], [(gx * gy).mean(), (gy * gy).mean()]])
     return float(np.sqrt(max(np.linalg.eigvalsh(tensor)[0], 0.0)))
 
 
-def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+def _colour(rng: np.random.Generator) -> Colour:
     return hsv(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.1, 1.0))
 
 
-def _surface(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def _surface(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     """Table, wall or wood: a plain or graded colour, faint grain, soft shading."""
     w, h = size
     field = smooth_noise(rng, w, h, rng.uniform(1, 3)) * 0.6
@@ -253,11 +254,11 @@ def _surface(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     elif rng.random() < 0.5:
         field += 0.3 * rng.random((h, w), dtype=np.float32)
     a = _colour(rng)
-    b = tuple(int(np.clip(v + rng.uniform(-60, 60), 0, 255)) for v in a)
-    return blend(field.astype(np.float32), a, b)
+    blue, green, red = (int(np.clip(v + rng.uniform(-60, 60), 0, 255)) for v in a)
+    return blend(field.astype(np.float32), a, (blue, green, red))
 
 
-def _jitter(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def _jitter(rng: np.random.Generator, image: Picture) -> Picture:
     """Contrast, brightness, channel gains, at times grey: as other prints of the same picture."""
     gain = rng.uniform(0.7, 1.25) * rng.uniform(0.8, 1.2, 3)
     offset = rng.uniform(-25, 25) + 127 * (1 - gain.mean())

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stn_ros.geometry.planar_pose import PoseSolution
+from stn_ros.geometry.homography import invert
+from stn_ros.geometry.planar_pose import PoseSolution, angle_between, canonical_to_object
 
 
 def pose_of_homography(
@@ -21,12 +22,7 @@ def pose_of_homography(
         homography: 3x3, canonical -> ideal camera pixels. size: (width, height), canonical pixels.
         size_m: (width, height), metres. K: 3x3 intrinsics.
     """
-    (w, h), (width, height) = size, size_m
-    # Object metres, y up, to canonical pixels, y down.
-    to_canonical = np.array(
-        [[w / width, 0, (w - 1) / 2], [0, -h / height, (h - 1) / 2], [0, 0, 1.0]]
-    )
-    columns = np.linalg.inv(K) @ homography @ to_canonical
+    columns = np.linalg.inv(K) @ homography @ invert(canonical_to_object(size, size_m))
     columns = columns / np.linalg.norm(columns[:, 0]) * np.sign(columns[2, 2])
     # Whole pixels keep the aspect only nearly, so the columns are not quite square to each other.
     left, _, right = np.linalg.svd(
@@ -38,10 +34,4 @@ def pose_of_homography(
 def pose_error(pose: PoseSolution, R: np.ndarray, t: np.ndarray) -> tuple[float, float]:
     """Angle in degrees, and distance in per cent of the true distance, between two poses."""
     percent = 100 * float(np.linalg.norm(pose.t - t) / np.linalg.norm(t))
-    return angle_between(pose.R, R), percent
-
-
-def angle_between(first: np.ndarray, second: np.ndarray) -> float:
-    """The angle, in degrees, of the turn from one rotation matrix to another."""
-    cosine = (np.trace(first @ second.T) - 1) / 2
-    return math.degrees(math.acos(float(np.clip(cosine, -1, 1))))
+    return math.degrees(angle_between(pose.R, R)), percent

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from stn_ros.geometry.homography import face_corners, from_corners
+from stn_ros.geometry.homography import quarter_rotation
 
 _SIDE = 64
 _LOOK_ALIKE = 0.97
@@ -92,5 +92,4 @@ def look_alike_turns(reference: np.ndarray, least: float = _LOOK_ALIKE) -> tuple
 
 def turned_homographies(size: tuple[int, int], symmetry: tuple[int, ...]) -> list[np.ndarray]:
     """Canonical -> canonical homographies of the turns that look alike, the identity first."""
-    corners = face_corners(size)
-    return [from_corners(corners, np.roll(corners, -turn // 90, axis=0)) for turn in (0, *symmetry)]
+    return [quarter_rotation(size, turn) for turn in (0, *symmetry)]

@@ -458,7 +458,7 @@ def _regions(low: Tensor, span: Tensor, turn: Tensor, half: Tensor) -> Tensor:
 
 
 def _quarter_turns(quarters: Tensor) -> Tensor:
-    """(...) -> (..., 3, 3): the face put down turned, its outline kept; see `samples.face_turn`."""
+    """(...) -> (..., 3, 3), normalised: see `geometry.homography.quarter_rotation`."""
     angle = quarters.double() * (math.pi / 2)
     axis = torch.zeros(*quarters.shape, 3, dtype=angle.dtype, device=angle.device)
     axis[..., 2] = 1

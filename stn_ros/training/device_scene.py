@@ -104,7 +104,7 @@ def draw_views(dice: Dice, face: Tensor, sizes: Tensor, conditions: Conditions) 
     count, half = len(face), half_sides(sizes)
     tilt = dice.uniform(*conditions.tilt, count) * (math.pi / 180)
     long_side = dice.log_uniform(*conditions.long_side, count)
-    pose = _placed(dice, half, tilt, long_side, conditions.cut_share)
+    pose = _placed(dice, half, tilt, long_side, conditions)
     pose, extent = _near_window(pose)
     corners = corners_of(pose)
     low = corners.amin(dim=1).clamp_min(-0.5)
@@ -117,7 +117,9 @@ def draw_views(dice: Dice, face: Tensor, sizes: Tensor, conditions: Conditions) 
     return Views(face, pose, half, extent, low, span, visible, long_side, occluded, shapes)
 
 
-def _placed(dice: Dice, half: Tensor, tilt: Tensor, long_side: Tensor, cut_share: float) -> Tensor:
+def _placed(
+    dice: Dice, half: Tensor, tilt: Tensor, long_side: Tensor, conditions: Conditions
+) -> Tensor:
     """Poses (V, 3, 3), in the camera's frame, each chosen among 30 as by `synthesis.scene`."""
     v, tries = len(half), 30
     size = half.new_tensor(_FRAME)
@@ -127,7 +129,7 @@ def _placed(dice: Dice, half: Tensor, tilt: Tensor, long_side: Tensor, cut_share
         half[:, None].expand(v, tries, 2),
         dice.uniform(0.08, 0.92, v, tries, 2) * size,
         long_side[:, None] * nearer,
-        roll=dice.uniform(-math.pi, math.pi, v, tries),
+        roll=dice.uniform(*conditions.roll, v, tries) * (math.pi / 180),
         tilt=tilt[:, None],
         azimuth=dice.uniform(-math.pi, math.pi, v, tries),
         focal=dice.uniform(0.7, 1.8, v, tries) * _FRAME[0],
@@ -136,7 +138,7 @@ def _placed(dice: Dice, half: Tensor, tilt: Tensor, long_side: Tensor, cut_share
     corners = corners_of(candidates)
     whole = ((corners > -0.5) & (corners < size - 0.5)).all(dim=2).all(dim=1)
     most = _inside(candidates, size.expand(v * tries, 2)).double().mean(dim=1) > 0.6
-    may_leave = dice.chance(cut_share, v, 1)
+    may_leave = dice.chance(conditions.cut_share, v, 1)
     fits = whole.reshape(v, tries) | (may_leave & most.reshape(v, tries))
     return candidates.reshape(v, tries, 3, 3)[torch.arange(v, device=fits.device), _first(fits)]
 

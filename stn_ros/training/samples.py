@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import face_corners, from_corners, jacobian
+from stn_ros.geometry.homography import face_corners, from_corners, jacobian, quarter_rotation
 from stn_ros.geometry.patch import (
     normalised_patch_to_canonical,
     patch_to_canonical,
@@ -316,7 +316,7 @@ class SampleMaker:
         if flips and rng.random() < 0.7:
             start = (
                 view.homography
-                @ face_turn(int(rng.choice(flips)), face.size)
+                @ quarter_rotation(face.size, int(rng.choice(flips)))
                 @ _wobble(rng, stage.offset, face.size)
             )
             yield reference, read(start), np.eye(3), False, NO
@@ -351,9 +351,3 @@ def _wobble(
     )
     moved = square @ turn.T + rng.normal(0, 0.6 * reach, 2) + rng.normal(0, 0.5 * reach, (4, 2))
     return from_corners(face_corners(size), (moved + 1) / 2 * np.array(size) - 0.5)
-
-
-def face_turn(turn: int, size: tuple[int, int]) -> NDArray[np.float64]:
-    """The face put down turned by a multiple of 90 degrees, its outline kept."""
-    corners = face_corners(size)
-    return from_corners(corners, np.roll(corners, -turn // 90, axis=0))

@@ -1,1 +1,65 @@
-"""The Spatial Transformer: localization network, grid generator and sampler in PyTorch."""
+"""The Spatial Transformer in PyTorch: localization network, grid generator and sampler.
+
+What a network is built of is named here. The network that the package ships is made of `network`,
+`solver` and `cascade`; `export` (ONNX) is imported when it is needed.
+"""
+
+from stn_ros.transformer.families import (
+    Affine,
+    Affine3d,
+    Attention,
+    Family,
+    MatrixFamily,
+    Projective,
+    SequenceAffine,
+    SequenceMonotone,
+    Similarity,
+    ThinPlateSpline,
+    Translation,
+)
+from stn_ros.transformer.grid import apply_homography, projective_grid, target_grid
+from stn_ros.transformer.module import (
+    Aligned,
+    CompositionalTransformer,
+    ConvolutionalLocalizer,
+    SpatialTransformer,
+    in_frame_penalty,
+    parameter_groups,
+    transformers,
+)
+from stn_ros.transformer.monitor import CollapseMonitor
+from stn_ros.transformer.sampler import (
+    sample,
+    sample_antialiased,
+    sample_linearized,
+    sample_plain,
+)
+
+__all__ = [
+    "Affine",
+    "Affine3d",
+    "Aligned",
+    "Attention",
+    "CollapseMonitor",
+    "CompositionalTransformer",
+    "ConvolutionalLocalizer",
+    "Family",
+    "MatrixFamily",
+    "Projective",
+    "SequenceAffine",
+    "SequenceMonotone",
+    "Similarity",
+    "SpatialTransformer",
+    "ThinPlateSpline",
+    "Translation",
+    "apply_homography",
+    "in_frame_penalty",
+    "parameter_groups",
+    "projective_grid",
+    "sample",
+    "sample_antialiased",
+    "sample_linearized",
+    "sample_plain",
+    "target_grid",
+    "transformers",
+]

@@ -150,6 +150,21 @@ def test_not_a_visible_face():
     assert not hg.is_visible_face(np.zeros((3, 3)), (64, 48))
 
 
+def test_quarter_rotation_by_hand():
+    """Of 4 x 2 pixels: the top left corner goes on clockwise, the outline stays."""
+    places = {0: (-0.5, -0.5), 90: (3.5, -0.5), 180: (3.5, 1.5), 270: (-0.5, 1.5)}
+    for degrees, place in places.items():
+        matrix = hg.quarter_rotation((4, 2), degrees)
+        assert_allclose(hg.apply(matrix, [-0.5, -0.5]), place, atol=1e-12)
+        corners = hg.to_corners(matrix, (4, 2))
+        assert_allclose(sorted(corners.tolist()), sorted(hg.face_corners((4, 2)).tolist()))
+    # A pixel to the right becomes half a pixel down, the outline's height over its width.
+    quarter = hg.quarter_rotation((4, 2), 90)
+    assert_allclose(hg.jacobian(quarter, [1.5, 0.5]), [[0, -2], [0.5, 0]], atol=1e-12)
+    with pytest.raises(ValueError, match="multiples of 90 degrees keep an outline; got 45"):
+        hg.quarter_rotation((4, 2), 45)
+
+
 def test_longest_side_by_hand():
     corners = np.array([[0.0, 0], [4, 3], [4, 6], [0, 6]])  # 5, 3, 4, 6
     assert hg.longest_side(corners) == 6.0

@@ -6,6 +6,7 @@ import pytest
 from stn_ros.geometry.homography import apply, face_corners, to_corners
 from stn_ros.geometry.patch import (
     MARGIN,
+    camera_corner_covariance,
     normalised_patch_to_canonical,
     patch_to_canonical,
     region_homography,
@@ -41,3 +42,29 @@ def test_region_under_any_turn_keeps_area_and_centre():
     corners = to_corners(region_homography((10, 20, 100, 140), 33.0, SIZE), SIZE)
     assert math.prod(np.ptp(corners, axis=0)) == pytest.approx(100 * 140)
     np.testing.assert_allclose(corners.mean(axis=0), [60, 90], atol=1e-9)
+
+
+def test_corner_covariance_scales_with_the_patch():
+    """The whole face, 60 x 40 camera pixels a normalised unit: variances times 3600 and 1600."""
+    found = camera_corner_covariance(np.diag([60.0, 40, 1]), np.eye(3), 0.01 * np.eye(8))
+    np.testing.assert_allclose(found, np.diag([36.0, 16.0] * 4), atol=1e-9)
+
+
+def test_corner_covariance_is_first_order_in_what_each_corner_moves():
+    """Against finite differences, through a perspective and a face found off the middle."""
+    to_camera = np.array([[60.0, 8, 300], [-5, 40, 200], [0.1, -0.2, 1]])
+    motion = np.array([[1.1, 0.1, 0.05], [-0.1, 0.9, 0.1], [0.05, 0.02, 1]])
+    mixing = np.random.default_rng(0).normal(size=(8, 8))
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / MARGIN
+    found = apply(motion, corners).ravel()
+    step = 1e-6
+    columns = [
+        (apply(to_camera, (found + shift).reshape(4, 2)) - apply(to_camera, found.reshape(4, 2)))
+        for shift in step * np.eye(8)
+    ]
+    spread = np.stack([column.ravel() for column in columns], axis=1) / step
+    np.testing.assert_allclose(
+        camera_corner_covariance(to_camera, motion, mixing @ mixing.T),
+        spread @ mixing @ mixing.T @ spread.T,
+        rtol=1e-4,
+    )

@@ -12,6 +12,8 @@ from stn_ros.geometry.planar_pose import (
     PoseSolution,
     _ippe,
     ambiguous,
+    angle_between,
+    canonical_to_object,
     object_corners,
     planar_pose,
     pose_homography,
@@ -62,6 +64,19 @@ def test_object_corners_by_hand():
         object_corners((0.4, 0.2)),
         [[-0.2, 0.1, 0], [0.2, 0.1, 0], [0.2, -0.1, 0], [-0.2, -0.1, 0]],
     )
+
+
+def test_canonical_corners_are_the_faces_corners_in_metres():
+    corners = hg.to_corners(canonical_to_object((256, 128), (0.2, 0.1)), (256, 128))
+    assert_allclose(corners, [[-0.1, 0.05], [0.1, 0.05], [0.1, -0.05], [-0.1, -0.05]])
+
+
+@pytest.mark.parametrize("degrees", [0, 1e-4, 30, 90, 179])
+def test_angle_between_rotations_by_hand(degrees):
+    """About any axis, from any start."""
+    start = cv2.Rodrigues(np.array([0.3, -0.5, 0.8]))[0]
+    rotation = cv2.Rodrigues(np.radians(degrees) * np.array([2, -1, 2]) / 3)[0]
+    assert np.degrees(angle_between(rotation @ start, start)) == pytest.approx(degrees, abs=1e-9)
 
 
 def test_square_on_face_by_hand():

@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_ros.geometry.homography import apply, face_corners, invert, to_corners
+from stn_ros.geometry.homography import apply, invert, to_corners
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.simulation.world import World, canonical_to_object
+from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
 
 SIZES = {"first": (0.19, 0.12), "second": (0.15, 0.15), "third": (0.12, 0.18)}
@@ -24,11 +24,6 @@ def model(name: str) -> ObjectModel:
 @pytest.fixture(scope="module")
 def world() -> World:
     return World([model(name) for name in SIZES], seed=3)
-
-
-def test_canonical_corners_are_the_faces_corners_in_metres():
-    corners = apply(canonical_to_object((256, 128), (0.2, 0.1)), face_corners((256, 128)))
-    assert np.allclose(corners, [[-0.1, 0.05], [0.1, 0.05], [0.1, -0.05], [-0.1, -0.05]])
 
 
 def test_pose_and_homography_agree(world: World):

@@ -14,6 +14,26 @@ def test_there_are_enough_styles_and_the_splits_share_none():
     assert set(artwork.LOW_TEXTURE_STYLES) & set(artwork.HELD_OUT_STYLES)
 
 
+def test_styles_keep_their_order():
+    """A face of any style is drawn in the n-th: another order would be another benchmark."""
+    assert " ".join(artwork.TRAIN_STYLES) == (
+        "product_box label nutrition warning_sign stripes_icons book_cover magazine letter table "
+        "chart crossword sheet_music calendar ticket postcard stamp poster mosaic comic street_map "
+        "circuit_board playing_card matrix_code keypad circles scribble truchet marble wood fabric "
+        "cloud plain_logo faint_words embossed"
+    )
+    assert " ".join(artwork.HELD_OUT_STYLES) == (
+        "blueprint record_sleeve board_game bank_card stained_glass transit_map gadget"
+    )
+
+
+def test_a_name_is_given_once():
+    before = dict(artwork.STYLES)
+    with pytest.raises(ValueError, match="'label' already"):
+        artwork.artwork("label")(lambda canvas: None)
+    assert before == artwork.STYLES
+
+
 @pytest.mark.parametrize("style", artwork.STYLES)
 def test_every_style_draws_at_any_size(style: str):
     for seed, size in enumerate([(256, 180), (116, 256), (256, 117), (64, 64), (16, 16)]):

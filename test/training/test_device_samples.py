@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.geometry.homography import corner_error, normalised_to_pixel  # noqa: E402
+from stn_ros.geometry.homography import corner_error, normalised_to_pixel, quarter_rotation  # noqa: E402
 from stn_ros.geometry.patch import MARGIN, region_homography  # noqa: E402
 from stn_ros.synthesis.scene import SHARP, face_homography  # noqa: E402
 from stn_ros.training import device_samples, network_task  # noqa: E402
@@ -20,7 +20,6 @@ from stn_ros.training.samples import (  # noqa: E402
     STAGES,
     UNSURE,
     YES,
-    face_turn,
     true_turn,
 )
 
@@ -67,7 +66,7 @@ def test_quarter_turns_are_those_of_the_workers(quarters):
     to_pixels = normalised_to_pixel(size)
     found = device_samples._quarter_turns(torch.tensor(quarters)).numpy()
     found = to_pixels @ found @ np.linalg.inv(to_pixels)
-    assert corner_error(found, face_turn(90 * quarters, size), size) < 1e-9
+    assert corner_error(found, quarter_rotation(size, 90 * quarters), size) < 1e-9
 
 
 @pytest.mark.parametrize("stage", [LOCATE, REFINE], ids=lambda stage: stage.name)

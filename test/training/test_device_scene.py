@@ -1,5 +1,8 @@
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -7,9 +10,20 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.geometry.homography import from_corners, normalised_to_pixel  # noqa: E402
+from stn_ros.geometry.homography import (  # noqa: E402
+    from_corners,
+    jacobian,
+    normalised_to_pixel,
+    to_corners,
+)
 from stn_ros.runtime.sampling import FrameSampler  # noqa: E402
-from stn_ros.synthesis.scene import SHARP, face_homography, paste_face  # noqa: E402
+from stn_ros.synthesis.scene import (  # noqa: E402
+    SHARP,
+    Conditions,
+    face_homography,
+    paste_face,
+    render_view,
+)
 from stn_ros.training.device_pictures import Dice, mip_atlas  # noqa: E402
 from stn_ros.training.device_scene import (  # noqa: E402
     CANVAS,
@@ -20,6 +34,7 @@ from stn_ros.training.device_scene import (  # noqa: E402
     paste_faces,
     read_patches,
 )
+from stn_ros.training.samples import true_turn  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -151,3 +166,192 @@ def test_what_is_rendered_is_the_face_where_the_view_says():
         back = cv2.warpPerspective(picture, to_frame, size, flags=flags)
         inner = (slice(8, -8), slice(8, -8))
         assert np.corrcoef(back[inner].ravel(), face[inner].ravel())[0, 1] > 0.97
+
+
+# Each field of `Conditions`, on both renderers.
+
+SIZE = (256, 160)
+BACKDROPS = (16, 72, 128, 184, 240)
+CLEAR = Conditions(
+    tilt=(0, 0),
+    roll=(0, 0),
+    long_side=(50, 50),
+    blur=(0, 0),
+    motion_share=0.0,
+    noise=(0, 0),
+    occluded_share=0.0,
+    cut_share=0.0,
+    harsh_light=0.0,
+    compressed=0.0,
+    body_share=0.0,
+    clutter=0,
+)
+"""The face square-on and upright before a plain background, and nothing else in the view."""
+
+
+class Rendered(NamedTuple):
+    """Frame (h, w, 3); canonical -> frame pixels; share of the face that is seen."""
+
+    frame: np.ndarray | None
+    homography: np.ndarray
+    visible: float
+
+
+class Probe(NamedTuple):
+    """Two settings, and the measures of a view that must tell them apart."""
+
+    without: dict
+    with_it: dict
+    measures: tuple[Callable[[Rendered], float], ...]
+
+
+def _blocks():
+    """A face of coloured blocks: edges for blur, flats for noise."""
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    return cv2.resize(coarse, SIZE, interpolation=cv2.INTER_NEAREST)
+
+
+def _scales(view):
+    """Frame pixels a canonical pixel spans at the face's centre: most, least."""
+    local = jacobian(view.homography, (np.array(SIZE) - 1) / 2)
+    return np.linalg.svd(local, compute_uv=False)
+
+
+def rotation(view):
+    """Degrees, clockwise."""
+    return true_turn(view.homography, SIZE)
+
+
+def foreshortening(view):
+    """Least scale by most."""
+    return _scales(view)[1] / _scales(view)[0]
+
+
+def length(view):
+    """Of the long side, pixels."""
+    return max(SIZE) * _scales(view)[0]
+
+
+def hidden(view):
+    """Share of the face."""
+    return 1 - view.visible
+
+
+def _seen(view):
+    """The face as the frame shows it, and as it is; but for its rim."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpPerspective(view.frame.astype(np.float32), view.homography, SIZE, flags=flags)
+    return seen[8:-8, 8:-8], _blocks()[8:-8, 8:-8]
+
+
+def brightness_error(view):
+    """Grey levels."""
+    seen, face = _seen(view)
+    return float(np.abs(seen - face).mean())
+
+
+def decorrelation(view):
+    """1 - NCC of the face as it is seen and as it is: light hardly counts."""
+    seen, face = _seen(view)
+    return 1 - np.corrcoef(seen.ravel(), face.ravel())[0, 1]
+
+
+def surroundings(view):
+    """Share of the frame beside the face that is not the background."""
+    beside = np.ones(view.frame.shape[:2], np.uint8)
+    outline = to_corners(view.homography, SIZE).round().astype(np.int32)
+    cv2.fillConvexPoly(beside, outline, 0)
+    shown = view.frame[cv2.erode(beside, np.ones((5, 5))) > 0].astype(float)
+    return float((np.abs(shown - np.median(shown, axis=0)) > 40).any(axis=1).mean())
+
+
+GEOMETRIC = (rotation, foreshortening, length, hidden)
+PROBES = {
+    "tilt": Probe({"tilt": (10, 20)}, {"tilt": (40, 60)}, (foreshortening,)),
+    "roll": Probe({"roll": (0, 0)}, {"roll": (20, 40)}, (rotation,)),
+    "long_side": Probe({"long_side": (60, 80)}, {"long_side": (150, 250)}, (length,)),
+    "blur": Probe({"blur": (0, 0)}, {"blur": (2, 3)}, (decorrelation,)),
+    "motion_blur": Probe(
+        {"motion_share": 1.0, "motion_blur": 3.0},
+        {"motion_share": 1.0, "motion_blur": 20.0},
+        (decorrelation,),
+    ),
+    "motion_share": Probe({"motion_share": 0.0}, {"motion_share": 1.0}, (decorrelation,)),
+    "noise": Probe({"noise": (0, 0)}, {"noise": (10, 20)}, (decorrelation,)),
+    "occluded": Probe(
+        {"occluded_share": 1.0, "occluded": (0.05, 0.1)},
+        {"occluded_share": 1.0, "occluded": (0.2, 0.3)},
+        (hidden, decorrelation),
+    ),
+    "occluded_share": Probe(
+        {"occluded_share": 0.0, "occluded": (0.2, 0.3)},
+        {"occluded_share": 1.0, "occluded": (0.2, 0.3)},
+        (hidden, decorrelation),
+    ),
+    "cut_share": Probe(
+        {"cut_share": 0.0, "long_side": (400, 400)},
+        {"cut_share": 1.0, "long_side": (400, 400)},
+        (hidden,),
+    ),
+    "harsh_light": Probe({"harsh_light": 0.0}, {"harsh_light": 1.0}, (brightness_error,)),
+    "compressed": Probe({"compressed": 0.0}, {"compressed": 1.0}, (decorrelation,)),
+    "body_share": Probe({"body_share": 0.0}, {"body_share": 1.0}, (surroundings,)),
+    "clutter": Probe({"clutter": 0}, {"clutter": 6}, (surroundings,)),
+}
+
+
+@lru_cache(4)  # of most probes one setting is CLEAR
+def _rendered(by, conditions, count, drawn):
+    return list(by(conditions, count, drawn))
+
+
+def _opencv(conditions, count, drawn):
+    def plain(rng, size):
+        return np.full((size[1], size[0], 3), rng.choice(BACKDROPS), np.uint8)
+
+    rng, face = np.random.default_rng(0), _blocks()
+    for _ in range(count):
+        view = render_view(rng, face, plain, conditions, near_only=True)
+        yield Rendered(view.frame, view.homography, view.visible)
+
+
+def _torch(conditions, count, drawn):
+    face = _blocks()
+    plain = (mip_atlas(torch.full((1, 3, *SURFACE[::-1]), float(grey))) for grey in BACKDROPS)
+    stock = Stock(
+        faces=_atlas(face).byte(),
+        sizes=torch.tensor([SIZE], dtype=torch.float64),
+        colours=torch.from_numpy(face.mean(axis=(0, 1))).float()[None],
+        surfaces=torch.cat(list(plain)).byte(),
+    )
+    dice = Dice(0, torch.device("cpu"))
+    chosen = torch.zeros(count, dtype=torch.long)
+    views = draw_views(dice, chosen, stock.sizes.expand(count, 2), conditions)
+    frames = Painter(dice, stock).render(views, conditions).byte().numpy() if drawn else None
+    for i in range(count):
+        homography = views.pose[i].numpy() @ np.linalg.inv(normalised_to_pixel(SIZE))
+        width, height = map(int, views.extent[i])
+        frame = frames[i, :, :height, :width].transpose(1, 2, 0) if drawn else None
+        yield Rendered(frame, homography, float(views.visible[i]))
+
+
+def test_every_condition_has_a_probe():
+    assert list(PROBES) == [field.name for field in fields(Conditions)]
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Conditions)])
+def test_every_condition_has_its_effect_on_both_renderers(field):
+    without, with_it, measures = PROBES[field]
+    count = 150
+    for measure in measures:
+        drawn = measure not in GEOMETRIC
+        effects, errors = [], []
+        for render in (_opencv, _torch):
+            two = [
+                np.array([measure(view) for view in _rendered(render, conditions, count, drawn)])
+                for conditions in (replace(CLEAR, **without), replace(CLEAR, **with_it))
+            ]
+            effects.append(two[1].mean() - two[0].mean())
+            errors.append(np.hypot(two[0].std(), two[1].std()) / math.sqrt(count))
+        assert abs(effects[0]) > 4 * errors[0]
+        assert effects[1] == pytest.approx(effects[0], rel=0.25)

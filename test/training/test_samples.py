@@ -4,13 +4,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.geometry.homography import corner_error, normalised_to_pixel, to_corners
+from stn_ros.geometry.homography import normalised_to_pixel
 from stn_ros.geometry.patch import region_homography
 from stn_ros.training.samples import (
     NO,
     STAGES,
     SampleMaker,
-    face_turn,
     jittered_box,
     true_turn,
 )
@@ -67,16 +66,6 @@ def test_true_turn_undoes_region_homography(turn):
     assert true_turn(region_homography((5, 6, 70, 90), turn, (60, 40)), (60, 40)) == (
         pytest.approx(turn)
     )
-
-
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_face_turn_keeps_the_outline(turn):
-    matrix, size = face_turn(turn, (60, 40)), (60, 40)
-    corners = to_corners(np.eye(3), size)
-    turned = to_corners(matrix, size)
-    np.testing.assert_allclose(turned, np.roll(corners, -turn // 90, axis=0), atol=1e-6)
-    back = np.linalg.matrix_power(matrix, 360 // turn if turn != 270 else 4)
-    assert corner_error(back / back[2, 2], np.eye(3), size) < 1e-6
 
 
 def test_jittered_box_stays_near():
