@@ -17,13 +17,16 @@ from vision_msgs.msg import Detection2DArray
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.virtual_camera import virtual_camera
 from stn_ros.nodes import detections, messages, process
+from stn_ros.nodes.cv_bridge_decoder import cv_bridge_decoder
 from stn_ros.nodes.diagnostics import ERROR, Monitor
-from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
+from stn_ros.nodes.inputs import subscribe, why_silent
 from stn_ros.nodes.mailbox import Worker
 from stn_ros.nodes.outputs import Outputs, Sighting, identify
 from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.nodes.poses import Poses
 from stn_ros.nodes.synchronizer import Synchronizer
+from stn_ros.recordings.camera_info import Calibration
+from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import (
     Alignment,
@@ -75,6 +78,7 @@ class CanonicalizerNode(LifecycleNode):
         self._sweep: Sweep | None = None
         self._pace = Pace()
         self._calibration = Calibration(rectified=False)
+        self._decoder: ImageDecoder | None = None
         self._arrivals: dict[str, float] = {}
         self._detections_come = False
         self._camera_frame = ""
@@ -126,6 +130,12 @@ class CanonicalizerNode(LifecycleNode):
         self._poses.clear()
         self._synchronizer.clear()
         self._calibration = Calibration(self.settings.rectified)
+        self._decoder = ImageDecoder(
+            lambda text: self._monitor.problem(
+                "bit depth", f"{self.resolve_topic_name('image')}: {text}"
+            ),
+            cv_bridge_decoder(),
+        )
         self._arrivals = {}
         self._newest_stamp = 0
         self._in_view = []
@@ -286,8 +296,7 @@ class CanonicalizerNode(LifecycleNode):
             self._in_view = []
         self._newest_stamp = stamp
         try:
-            compressed = isinstance(msg, CompressedImage)
-            frame = messages.decode(msg) if compressed else messages.to_bgr(msg)
+            frame = self._decoder.decode(msg)
         except ValueError as error:
             monitor.problem("image", f"{self.resolve_topic_name('image')}: {error}", ERROR)
             return

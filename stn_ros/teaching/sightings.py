@@ -13,10 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import compose, corner_error, longest_side
+from stn_ros.recordings.recording import Recording
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, CanonicalizerSettings, Region
 from stn_ros.runtime.confidence import RIGHT_PX
-from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.search import Sweep
@@ -73,7 +73,7 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
     read = answered = seen = 0
     every, last = 1, None
     bar = tqdm(recording, total=recording.count or None, desc="frames", unit="frame")
-    for stamp, frame in bar:
+    for stamp, frame, _ in bar:
         read += 1
         found = [answer for answer in tracker.update(frame, stamp) if answer.accepted]
         if not found:

@@ -16,8 +16,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from stn_ros.nodes import messages
 from stn_ros.nodes.player import Player, intrinsics
+from stn_ros.recordings.encodings import to_bgr
 
 pytestmark = pytest.mark.ros
 SIZE = (64, 48)
@@ -72,7 +72,7 @@ def test_plays_in_real_time_and_loops(context: rclpy.Context, folder: Path):
     executor.shutdown()
     for member in (node, listener):
         member.destroy_node()
-    found = [round((messages.to_bgr(msg).mean() - 20) / 40) for msg in images]
+    found = [round((to_bgr(msg).mean() - 20) / 40) for msg in images]
     assert [step % 3 for step in np.diff(found)] == [1] * (len(found) - 1)
     stamps = [msg.header.stamp.sec + msg.header.stamp.nanosec * 1e-9 for msg in images]
     assert 0.04 < np.median(np.diff(stamps)) < 0.25  # never faster; slower on a busy machine
