@@ -411,6 +411,20 @@ def test_bad_image_is_named_and_the_next_good_one_answered(graph: Graph, case: s
     graph.see()
 
 
+def test_twelve_bits_in_sixteen_are_scaled_and_named(graph: Graph):
+    header = graph.header()
+    info, found, image = graph.good(header)
+    grey = cv2.cvtColor(graph.frame, cv2.COLOR_BGR2GRAY).astype("<u2") * 16
+    image.encoding, image.step = "mono16", 2 * image.width
+    image.data = array.array("B", grey.tobytes())
+    graph.send(info, found, image)
+    assert len(graph.result(header).detections) == 2
+    graph.expect_diagnosis(
+        f"/image: image encoding 'mono16': the largest of its 16-bit values is "
+        f"{grey.max()}, so 12 bits are assumed"
+    )
+
+
 def test_one_pixel_image_does_no_harm(graph: Graph):
     header = graph.header()
     info, found, _ = graph.good(header)

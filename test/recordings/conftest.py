@@ -1,9 +1,24 @@
-"""Bags written by rosbags, message by message."""
+"""Bags written by rosbags, message by message; JPEGs that say how they are to be turned."""
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture
+def with_exif() -> Callable[[bytes, int], bytes]:
+    """Gives a JPEG the EXIF tag of an orientation."""
+
+    def tagged(jpeg: bytes, orientation: int) -> bytes:
+        entry = struct.pack("<HHIHH", 0x112, 3, 1, orientation, 0)
+        tiff = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 1) + entry + bytes(4)
+        body = b"Exif\0\0" + tiff
+        return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+    return tagged
 
 
 @pytest.fixture

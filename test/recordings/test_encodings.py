@@ -265,6 +265,13 @@ def test_decode(suffix: str, tolerance: int):
     assert np.abs(found.astype(int) - BGR.astype(int)).max() <= tolerance
 
 
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_decode_keeps_the_stored_order(with_exif, orientation: int):
+    plain = compressed(".jpg")
+    found = decode(compressed_message("jpeg", with_exif(plain, orientation)))
+    np.testing.assert_array_equal(found, decode(compressed_message("jpeg", plain)))
+
+
 def test_decode_makes_colour_of_grey():
     grey = BGR[..., 1]
     found = decode(compressed_message("png", compressed(".png", grey)))

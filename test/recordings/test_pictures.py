@@ -95,14 +95,6 @@ def test_pictures_of_twelve_bits_in_sixteen_are_scaled_alike(folder: Path, caplo
     assert "'16-bit png': the largest of its 16-bit values is 4000, so 12 bits" in record.message
 
 
-def with_exif_turn(jpeg: bytes, orientation: int) -> bytes:
-    """A JPEG that says how it is to be turned (EXIF tag 0x112)."""
-    entry = struct.pack("<HHIHH", 0x112, 3, 1, orientation, 0)
-    tiff = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 1) + entry + struct.pack("<I", 0)
-    body = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
-
-
 LEFT_DARK = np.repeat(np.linspace(20, 230, 64, dtype=np.uint8)[None, :, None], 48, axis=0)
 
 
@@ -111,9 +103,9 @@ def is_left_dark(picture: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_pictures_keep_their_stored_order(tmp_path: Path, orientation: int):
+def test_pictures_keep_their_stored_order(tmp_path: Path, with_exif, orientation: int):
     jpeg = cv2.imencode(".jpg", np.repeat(LEFT_DARK, 3, axis=2))[1].tobytes()
-    (tmp_path / "turned.jpg").write_bytes(with_exif_turn(jpeg, orientation))
+    (tmp_path / "turned.jpg").write_bytes(with_exif(jpeg, orientation))
     assert not is_left_dark(cv2.imread(str(tmp_path / "turned.jpg")))  # whoever heeds the tag
     (frame,) = Pictures(str(tmp_path))
     assert is_left_dark(frame.picture)

@@ -1,5 +1,7 @@
 """Every kind of recording is found by what its source is."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -59,6 +61,15 @@ def test_the_topic_goes_to_the_bag_and_nowhere_else(tmp_path: Path, write_bag):
     for kind in (Pictures, Film):
         with pytest.raises(ValueError, match=r"topic /image: source .* is no bag"):
             open_recording(str(source(kind, tmp_path, write_bag)), topic="/image")
+
+
+def test_neither_ros_nor_torch_nor_rosbags_is_needed_to_import_it():
+    code = (
+        "import sys, stn_ros.recordings.registry\n"
+        "print(*{'rclpy', 'torch', 'rosbags', 'onnxruntime'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 NONE = {
