@@ -42,6 +42,7 @@ def test_messages_come_back_as_they_were_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.data.reshape(48, 64, 3), FRAME)
     np.testing.assert_array_equal(info.k.reshape(3, 3), K)
     np.testing.assert_array_equal(info.p.reshape(3, 4)[:, :3], K)
+    assert (info.distortion_model, info.d.tolist()) == ("plumb_bob", [0.0] * 5)
     (detection,) = found.detections
     assert detection.results[0].hypothesis.class_id == "box"
     assert (detection.bbox.center.position.x, detection.bbox.center.position.y) == (25, 40)

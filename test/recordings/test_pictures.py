@@ -1,6 +1,7 @@
 """Films, folders and pictures, frame by frame, in stored order."""
 
 import struct
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -146,3 +147,13 @@ def test_devices_are_told_by_number_or_path(folder: Path):
     assert Device.recognises("0")
     assert Device.recognises("/dev/null")
     assert not Device.recognises(str(folder))
+
+
+def test_a_device_gives_what_its_capture_reads_as_it_comes(film: Path):
+    device, before = Device(str(film)), time.time()  # any capture; no camera is here
+    frames = list(device)
+    assert shades(frames) == [0, 1, 2, 3, 4]
+    stamps = [frame.stamp for frame in frames]
+    assert stamps == sorted(stamps)
+    assert before <= stamps[0] <= stamps[-1] <= time.time()
+    assert device.rate == pytest.approx(25)

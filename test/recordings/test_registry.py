@@ -1,5 +1,6 @@
 """Every kind of recording is found by what its source is."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,9 @@ NONE = {
 def test_what_is_no_recording_is_named(name: str, cause: str):
     with pytest.raises(ValueError, match=cause):
         open_recording(name)
+
+
+def test_what_is_no_file_and_no_folder_is_named(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe' is no bag, film, folder or picture"):
+        open_recording(str(tmp_path / "pipe"))
