@@ -36,7 +36,7 @@ ROOMS = {
     "recordings": Room("geometry", "numpy cv2", late="rosbags"),
     "synthesis": Room("geometry", "numpy cv2"),
     "transformer": Room("geometry", "numpy torch onnx onnxruntime"),
-    "runtime": Room("geometry", "numpy cv2 yaml onnxruntime", late="rosbags"),
+    "runtime": Room("geometry", "numpy cv2 yaml onnxruntime"),
     "perception": Room("geometry runtime", "numpy"),
     "simulation": Room("geometry synthesis runtime", "numpy cv2"),
     "training": Room(
@@ -49,7 +49,9 @@ ROOMS = {
     "evaluation": Room("geometry recordings synthesis runtime teaching", "numpy cv2 tqdm rosbags"),
     "environment": Room("runtime"),
     "nodes": Room(
-        "geometry recordings runtime simulation evaluation environment", f"numpy cv2 tqdm {ROS}"
+        "geometry recordings runtime simulation evaluation environment",
+        f"numpy cv2 tqdm {ROS}",
+        late="cv_bridge",
     ),
     "interpretation": Room(
         "geometry synthesis transformer runtime training teaching",

@@ -14,13 +14,16 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from stn_ros.nodes import process
+from stn_ros.nodes.cv_bridge_decoder import cv_bridge_decoder
 from stn_ros.nodes.diagnostics import ERROR, Monitor
 from stn_ros.nodes.frame_processor import Frame, FrameProcessor
-from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
+from stn_ros.nodes.inputs import subscribe, why_silent
 from stn_ros.nodes.mailbox import Worker
 from stn_ros.nodes.outputs import Outputs
 from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.nodes.region_sources import SILENCE, RegionSources
+from stn_ros.recordings.camera_info import Calibration
+from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
@@ -52,22 +55,27 @@ class _Active:
         self.sources = RegionSources(
             configured.canonicalizer.objects, settings, monitor, self.since
         )
+        image_topic = node.resolve_topic_name("image")
         self.processor = FrameProcessor(
             Pipeline(configured.canonicalizer),
             self.sources,
+            ImageDecoder(
+                lambda text: monitor.problem("bit depth", f"{image_topic}: {text}"),
+                cv_bridge_decoder(),
+            ),
             self.calibration,
             configured.outputs,
             monitor,
             lambda: node.settings,
             lambda: node.get_clock().now().nanoseconds,
-            (node.resolve_topic_name("image"), node.resolve_topic_name("camera_info")),
+            (image_topic, node.resolve_topic_name("camera_info")),
         )
         self._node = node
         self._worker: Worker[Frame] = Worker(self.processor.process, self._failed)
         self._worker.start()
         self._dropped = 0
         if settings.image_transport == "compressed":
-            kind, topic = CompressedImage, f"{node.resolve_topic_name('image')}/compressed"
+            kind, topic = CompressedImage, f"{image_topic}/compressed"
         else:
             kind, topic = Image, "image"
         self.inputs: dict[str, Subscription] = {

@@ -9,10 +9,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.nodes import messages
 from stn_ros.nodes.diagnostics import ERROR, Monitor
-from stn_ros.nodes.inputs import Calibration
 from stn_ros.nodes.outputs import Outputs, identify
 from stn_ros.nodes.parameters import Settings
 from stn_ros.nodes.region_sources import RegionSources
+from stn_ros.recordings.camera_info import Calibration
+from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.pipeline import Perceived, Pipeline
 from stn_ros.runtime.sighting import Sighting
 
@@ -33,7 +34,8 @@ class FrameProcessor:
     """Processes images one after the other, on one thread.
 
     Args:
-        pipeline: does the seeing. sources: say where to look. calibration: of the camera.
+        pipeline: does the seeing. sources: say where to look.
+        decoder: of the images. calibration: of their camera.
         outputs: what goes out. monitor: hears how it went.
         settings: the parameters' values right now. now: the node's clock, nanoseconds.
         topics: resolved names of `image` and `camera_info`, for what is said about them.
@@ -46,6 +48,7 @@ class FrameProcessor:
         self,
         pipeline: Pipeline,
         sources: RegionSources,
+        decoder: ImageDecoder,
         calibration: Calibration,
         outputs: Outputs,
         monitor: Monitor,
@@ -57,6 +60,7 @@ class FrameProcessor:
         self.names_in_view: set[str] = set()
         self._pipeline = pipeline
         self._sources = sources
+        self._decoder = decoder
         self._calibration = calibration
         self._outputs = outputs
         self._monitor = monitor
@@ -74,8 +78,7 @@ class FrameProcessor:
         self.camera_frame = header.frame_id
         self._watch_stamp(stamp)
         try:
-            compressed = isinstance(item.msg, CompressedImage)
-            frame = messages.decode(item.msg) if compressed else messages.to_bgr(item.msg)
+            frame = self._decoder.decode(item.msg)
         except ValueError as error:
             monitor.problem("image", f"{self._image_topic}: {error}", ERROR)
             return

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from stn_ros.geometry.homography import face_corners
+from stn_ros.recordings.recording import Recording
+from stn_ros.recordings.registry import open_recording
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
-from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import models_folder, objects_folder
 from stn_ros.runtime.pipeline import Pipeline
@@ -45,11 +46,12 @@ the self-test is better with it and no more strangers are taken for the object. 
 own network costs the robot more time: no other object shares its batches.
 
 With --frames too it is trained on what one camera sees as well, without labels: the object is
-followed through a rosbag (folder or mcap file, one image topic), a film or a folder of pictures in
-which it moves, and where it was seen so, refined on the pixels, is what teaches. How sure an answer
-must be to be published is set anew, too, by how sure right and wrong ones are in this camera. The
-last fifth is kept out of all that. The object keeps the tuned network only if that finds it better
-there, and the self-test is no worse. Frames must be undistorted."""
+followed through a rosbag (folder or file; with several image topics, one is chosen by --topic), a
+film or a folder of pictures in which it moves, and where it was seen so, refined on the pixels, is
+what teaches. How sure an answer must be to be published is set anew, too, by how sure right and
+wrong ones are in this camera. The last fifth is kept out of all that. The object keeps the tuned
+network only if that finds it better there, and the self-test is no worse. Frames must be
+undistorted."""
 PICTURE = "self_test.jpg"
 
 
@@ -84,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="bag, film or folder of pictures, unlabelled, that show the object: with --tune",
     )
+    parser.add_argument("--topic", default="", help="of the images, in a bag that has several")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         _check_tuning(args.tune)
     elif args.frames is not None:
         raise ValueError("--frames: are for tuning; give --tune MINUTES too")
-    recording = None if args.frames is None else Recording(args.frames)
+    recording = None if args.frames is None else open_recording(args.frames, topic=args.topic)
     folder = args.output or objects_folder() / args.name
     check_folder(folder)
     size_m = face.parse_size(args.size) if args.size else None

@@ -13,11 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import compose, corner_error, longest_side
+from stn_ros.recordings.recording import Recording
 from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
-from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.runtime.region_source import WholeImage
@@ -74,7 +74,7 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
     read = answered = seen = 0
     every, last = 1, None
     bar = tqdm(recording, total=recording.count or None, desc="frames", unit="frame")
-    for stamp, frame in bar:
+    for stamp, frame, _ in bar:
         read += 1
         found = [one.alignment for one in pipeline.update(frame, stamp, source).sightings]
         best = max(found, key=lambda answer: answer.confidence, default=None)

@@ -17,9 +17,10 @@ from stn_ros.nodes import messages
 from stn_ros.nodes.detections import detection2d
 from stn_ros.nodes.diagnostics import Monitor
 from stn_ros.nodes.frame_processor import RECENT, STANDING, Frame, FrameProcessor
-from stn_ros.nodes.inputs import Calibration
 from stn_ros.nodes.parameters import Settings
 from stn_ros.nodes.region_sources import RegionSources
+from stn_ros.recordings.camera_info import Calibration
+from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
@@ -65,6 +66,7 @@ class Bench:
         self.processor = FrameProcessor(
             Pipeline(CANONICALIZER),
             self.sources,
+            ImageDecoder(self.said.append),
             self.calibration,
             self.outputs,
             self.monitor,

@@ -23,9 +23,10 @@ from vision_msgs.msg import Detection2DArray
 
 from stn_ros.cli import main
 from stn_ros.evaluation.bag_command import write_bag
-from stn_ros.evaluation.bags import BagWriter, raw_messages
 from stn_ros.evaluation.trials import Trial
 from stn_ros.nodes.bag_player import BagPlayer
+from stn_ros.recordings.bag_writer import BagWriter
+from stn_ros.recordings.bags import raw_messages
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face

@@ -17,8 +17,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from stn_ros.nodes import messages
 from stn_ros.nodes.simulated_camera import SimulatedCamera
+from stn_ros.recordings.camera_info import camera_model
+from stn_ros.recordings.encodings import to_bgr
 
 pytestmark = pytest.mark.ros
 KINDS = {
@@ -83,8 +84,8 @@ def test_everything_of_one_image_has_its_stamp_and_agrees(context: rclpy.Context
     for stamp in stamps:
         image, info, boxes, truth, tf = (received[topic][stamp] for topic in KINDS)
         assert {m.header.frame_id for m in (image, info, boxes, truth)} == {"camera_optical_frame"}
-        assert messages.to_bgr(image).shape == (240, 320, 3)
-        K = messages.camera_model(info, rectified=False).K
+        assert to_bgr(image).shape == (240, 320, 3)
+        K = camera_model(info, rectified=False).K
         assert [d.id for d in truth.detections] == [
             t.child_frame_id.removeprefix("truth/") for t in tf.transforms
         ]

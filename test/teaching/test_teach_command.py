@@ -87,6 +87,10 @@ BAD = {
     "endless tuning": (["good.png", "--tune", "inf"], "--tune inf"),
     "frames but no tuning": (["good.png", "--frames", "good.png"], "--tune MINUTES"),
     "no frames": (["good.png", "--tune", "1", "--frames", "absent"], "'absent': no such bag"),
+    "a topic of no bag": (
+        ["good.png", "--tune", "1", "--frames", "good.png", "--topic", "/image"],
+        "topic /image: source 'good.png' is no bag",
+    ),
     "never in the frames": (
         ["good.png", "--cropped", "--tune", "1", "--frames", "tiny.png"],
         "thing was seen in 0 of 1 frames",
