@@ -31,7 +31,7 @@ _LEAST_CAMERA_SIDE = 640
 _ALL_OF_HULL = 0.97
 
 
-def read_photo(path: str | Path) -> Array:
+def read_photo(path: str | Path) -> Picture:
     """Read a photo as (h, w, 3) BGR uint8, turned upright by its EXIF orientation.
 
     What is transparent is white, whatever colour it hides.
@@ -205,7 +205,8 @@ def opaque_face(opaque: Picture) -> Array:
     found = find_face(np.dstack([opaque] * 3))
     if found is not None and area(found) > _ALL_OF_HULL * cv2.contourArea(hull):
         return found
-    return face_corners((width, height)) + np.array([left, top])
+    box: Array = np.add(face_corners((width, height)), (left, top))
+    return box
 
 
 def click_corners(photo: Picture) -> Array:
@@ -292,7 +293,9 @@ def rectify(photo: Picture, corners: Array, size: tuple[int, int]) -> Picture:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if over > 1 else picture
+    if over > 1:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(picture, np.uint8)
 
 
 def check_aspect(corners: Array, size_m: tuple[float, float] | None) -> None:

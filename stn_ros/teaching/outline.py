@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from stn_ros.geometry.homography import Array, from_corners, longest_side
@@ -81,7 +82,7 @@ def find_outlines(photo: Picture) -> list[Outline]:
     fine = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     found: list[Outline] = []
     for proposal in _proposals(photo):
-        outline = _settled(fine, _scaled(proposal, scale))
+        outline = _settled(np.asarray(fine, np.uint8), _scaled(proposal, scale))
         if outline is None:
             continue
         corners = _scaled(outline.corners, 1 / scale)
@@ -118,7 +119,8 @@ def _proposals(photo: Picture) -> list[Array]:
     """Quadrilaterals (4, 2) in photo pixels that may be roughly an outline, likeliest first."""
     h, w = photo.shape[:2]
     scale = min(1.0, _COARSE_SIDE / max(w, h))
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = np.asarray(resized, np.uint8)
     whole = float(small.shape[0] * small.shape[1])
     slope = _slope(small)
     scored: list[tuple[float, Array]] = []
@@ -198,12 +200,13 @@ def _lines(picture: Picture, quad: Array, side: int) -> list[_Line]:
     return sorted(lines, key=lambda line: -line.offset)
 
 
-def _ridges(slopes: Strip) -> tuple[NDArray[np.int64], Array]:
+def _ridges(slopes: Strip) -> tuple[NDArray[np.int_], Array]:
     """Where in each piece the slope is greatest: piece, and offset to a fraction of a pixel."""
     before, peak, after = slopes[:, :-2], slopes[:, 1:-1], slopes[:, 2:]
     piece, at = np.nonzero((peak >= before) & (peak > after))
     before, peak, after = before[piece, at], peak[piece, at], after[piece, at]
-    return piece, at + 1 + (after - before) / (2 * (2 * peak - before - after))
+    shift = (after - before) / (2 * (2 * peak - before - after))
+    return piece, np.asarray(at + 1 + shift, np.float64)
 
 
 def _slopes(picture: Picture, start: Array, end: Array, reach: int) -> Strip:
@@ -228,10 +231,11 @@ def _slopes(picture: Picture, start: Array, end: Array, reach: int) -> Strip:
     )
     mean = strip.reshape(pieces, samples, len(offsets), 3).mean(axis=1, dtype=np.float32)
     smooth = cv2.GaussianBlur(mean, (0, 0), sigmaX=1.0, sigmaY=0.01)
-    return np.abs(np.gradient(smooth, axis=1)).max(axis=2).astype(np.float32)
+    steepest: Strip = np.abs(np.gradient(smooth, axis=1)).max(axis=2).astype(np.float32)
+    return steepest
 
 
-def _width(slopes: Strip, index: NDArray[np.int64]) -> float:
+def _width(slopes: Strip, index: NDArray[np.int_]) -> float:
     """How many pixels outwards of a line its slope has fallen to half."""
     outwards = (index[:, None] + np.arange(-1, 16)).clip(0, slopes.shape[1] - 1)
     profile = np.median(slopes[np.arange(len(index))[:, None], outwards], axis=0)
@@ -277,7 +281,7 @@ def _moved(quad: Array, lines: list[_Line]) -> Array | None:
     return None if far or not np.isfinite(corners).all() else corners
 
 
-def _silhouettes(picture: np.ndarray) -> list[np.ndarray]:
+def _silhouettes(picture: Picture) -> list[MatLike]:
     """Binary pictures in which the outline of the face may be a contour."""
     masks = []
     lab = cv2.cvtColor(picture, cv2.COLOR_BGR2LAB)
@@ -294,7 +298,7 @@ def _silhouettes(picture: np.ndarray) -> list[np.ndarray]:
     return masks
 
 
-def _as_quadrilateral(hull: np.ndarray) -> np.ndarray | None:
+def _as_quadrilateral(hull: MatLike) -> Array | None:
     """Four corners (4, 2) of a hull that is nearly a quadrilateral, else None."""
     for share in (0.01, 0.02, 0.04, 0.06):
         corners = cv2.approxPolyDP(hull, share * cv2.arcLength(hull, True), True)[:, 0]
@@ -304,7 +308,7 @@ def _as_quadrilateral(hull: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def _fills(hull: np.ndarray, quad: np.ndarray) -> bool:
+def _fills(hull: MatLike, quad: Array) -> bool:
     """Whether a hull keeps to its four sides (a disc does not) and is no sliver."""
     side = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
     if side.min() < 0.12 * side.max():
@@ -313,18 +317,19 @@ def _fills(hull: np.ndarray, quad: np.ndarray) -> bool:
     distances = [
         abs(cv2.pointPolygonTest(outline, tuple(map(float, point)), True)) for point in hull[:, 0]
     ]
-    return max(distances) < 0.03 * side.max()
+    return max(distances) < 0.03 * float(side.max())
 
 
-def _slope(picture: np.ndarray) -> np.ndarray:
+def _slope(picture: Picture) -> Strip:
     """Gradient magnitude of the strongest channel, grown by a pixel, grey levels per pixel."""
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0)
     dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return cv2.dilate(cv2.magnitude(dx, dy).max(axis=2), np.ones((5, 5), np.uint8))
+    steepest = cv2.magnitude(dx, dy).max(axis=2)
+    return np.asarray(cv2.dilate(steepest, np.ones((5, 5), np.uint8)), np.float32)
 
 
-def _edge_support(slope: np.ndarray, quad: np.ndarray) -> float:
+def _edge_support(slope: Strip, quad: Array) -> float:
     """Share of the weakest side of a quadrilateral along which there is an edge."""
     shares = []
     for start, end in zip(quad, np.roll(quad, -1, axis=0), strict=True):
@@ -335,7 +340,7 @@ def _edge_support(slope: np.ndarray, quad: np.ndarray) -> float:
     return float(min(shares))
 
 
-def from_top_left(quad: np.ndarray) -> np.ndarray:
+def from_top_left(quad: Array) -> Array:
     """The corners clockwise, starting at the one nearest the photo's top left."""
     centre = quad.mean(axis=0)
     order = np.argsort(np.arctan2(quad[:, 1] - centre[1], quad[:, 0] - centre[0]))
