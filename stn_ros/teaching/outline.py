@@ -167,6 +167,7 @@ def _settled(picture: Picture, quad: Array) -> Outline | None:
 def _lines(picture: Picture, quad: Array, side: int) -> list[_Line]:
     """The straight edges along a side of a quadrilateral that end with it, outermost first."""
     start, end = quad[side], quad[(side + 1) % 4]
+    length = float(np.linalg.norm(end - start))
     reach = max(8, round(_BAND * longest_side(quad)))
     slopes = _slopes(picture, start, end, reach)
     along, beyond = slopes[_BEYOND:-_BEYOND], (slopes[:_BEYOND], slopes[-_BEYOND:])
@@ -188,9 +189,9 @@ def _lines(picture: Picture, quad: Array, side: int) -> list[_Line]:
     lines: list[_Line] = []
     for i, j in sorted(np.argwhere(peak).tolist(), key=lambda ij: -strength[ij[0], ij[1]]):
         near = np.abs(offset - (i + (j - i) * at[piece])) < 1.5
-        points = np.column_stack([at[piece], offset])[near].astype(np.float32)
+        points = np.column_stack([length * at[piece], offset])[near].astype(np.float32)
         vx, vy, x, y = cv2.fitLine(points, cv2.DIST_HUBER, 0, 0.01, 0.01).ravel().tolist()
-        ends = (y - x * vy / vx, y + (1 - x) * vy / vx)
+        ends = (y - x * vy / vx, y + (length - x) * vy / vx)
         if any(abs(sum(ends) / 2 - reach - line.offset) < 2 for line in lines):
             continue
         if _continues(beyond, ends, 0.5 * float(strength[i, j])):

@@ -97,6 +97,28 @@ def test_an_edge_that_goes_on_beyond_the_face_is_the_tables() -> None:
     assert off(find_outlines(photo)[0].corners, corners) < 0.003
 
 
+def test_a_worn_edge_is_fitted_as_a_whole() -> None:
+    """Each side wanders by half a pixel; the line through it does not."""
+    y, x = np.mgrid[:240, :340]
+    wander = np.random.default_rng(0).normal(0, 0.8, (4, 340))
+    rough = [cv2.GaussianBlur(row[None], (0, 0), 2).ravel() * 1.6 for row in wander]
+    inside = (y > 20 + 0.01 * x + rough[0][x]) & (y < 220 + rough[1][x])
+    inside &= (x > 20 + rough[2][y]) & (x < 320 + rough[3][y])
+    photo = cv2.merge(
+        [cv2.GaussianBlur(np.where(inside, 200, 40).astype(np.uint8), (0, 0), 0.8)] * 3
+    )
+    # Least squares through what was drawn, at the two ends of each side.
+    top, bottom = (np.polyval(np.polyfit(x[0, 20:320], r[20:320], 1), [20, 320]) for r in rough[:2])
+    left, right = (np.polyval(np.polyfit(x[0, 20:220], r[20:220], 1), [20, 220]) for r in rough[2:])
+    expected = [
+        [20 + left[0], 20.2 + top[0]],
+        [320 + right[0], 23.2 + top[1]],
+        [320 + right[1], 220 + bottom[1]],
+        [20 + left[1], 220 + bottom[0]],
+    ]
+    assert np.abs(find_outlines(photo)[0].corners - expected).max() < 0.6
+
+
 def test_nothing_has_no_outline() -> None:
     noise = np.random.default_rng(0).normal(120, 4, (HEIGHT, WIDTH, 3))
     assert find_outlines(noise.astype(np.uint8)) == []
