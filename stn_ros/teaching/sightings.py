@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import compose, corner_error, longest_side
@@ -132,7 +133,7 @@ def _moved(last: Alignment, now: Alignment) -> bool:
     return bool(apart > MOVED * longest_side(now.corners))
 
 
-def _sighting(frame: np.ndarray, answer: Alignment, model: ObjectModel) -> Sighting:
+def _sighting(frame: NDArray[np.uint8], answer: Alignment, model: ObjectModel) -> Sighting:
     left, top, right, bottom = nearby(answer.corners, (frame.shape[1], frame.shape[0]))
     seen = FrameSampler(frame).sample(answer.homography, model.size)[..., 3]
     shift = np.array([[1.0, 0, -left], [0, 1.0, -top], [0, 0, 1.0]])
