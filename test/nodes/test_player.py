@@ -44,7 +44,7 @@ def test_intrinsics():
 @pytest.fixture(scope="module")
 def context() -> Iterator[rclpy.Context]:
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=71)
+    rclpy.init(context=context)
     yield context
     context.try_shutdown()
 
