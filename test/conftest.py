@@ -14,14 +14,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
-# Before NumPy is imported. More threads than cores that are free make a busy machine crawl.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 import cv2
 import numpy as np
+import pytest
 
 from stn_ros.environment import large_images, own_domain
 
@@ -46,6 +41,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # before the workers of pytest-xdist start
         _remove_lost_segments()
+    # Of workers and child processes: more threads than free cores make a busy machine crawl.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ["ROS_LOCALHOST_ONLY"] = "1"

@@ -1,7 +1,6 @@
 """Scenes and windows agree, REINFORCE's gradient is that of success, and agents learn from it."""
 
 import json
-import math
 
 import pytest
 import reinforcement

@@ -42,7 +42,7 @@ from stn_ros.synthesis import artwork
 pytestmark = pytest.mark.ros
 SIZE = (640, 480)
 SCENE_TIME = 8.0
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 FACES = {"box": ("board_game", (256, 170)), "card": ("transit_map", (200, 256))}
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make s
 pytest.importorskip("vision_msgs", reason="vision_msgs is not installed: run `make setup`")
 
 pytestmark = pytest.mark.ros
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 PROCESS = "import sys; from stn_ros.nodes.canonicalizer import main; sys.exit(main())"
 
 

@@ -59,12 +59,12 @@ def camera(context: rclpy.Context, namespace: str = "", **parameters: object) ->
 def film(
     context: rclpy.Context, images: int, namespace: str = "", **parameters: object
 ) -> Listener:
-    """Listen until `images` complete sets came, or 20 s."""
+    """Listen until `images` complete sets came, or 60 s."""
     listener, executor = Listener(context, namespace), SingleThreadedExecutor(context=context)
     node = camera(context, namespace, **parameters)
     executor.add_node(listener)
     executor.add_node(node)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (
         time.monotonic() < deadline
         and min(len(listener.received[topic]) for topic in ("image", "/tf")) < images
