@@ -238,6 +238,7 @@ def test_an_interrupted_experiment_goes_on(tmp_path, marks, monkeypatch, capsys)
         return measure(*given)
 
     monkeypatch.setattr(localization, "measured", interrupted)
+    monkeypatch.setattr(localization, "SHOWN", 2)
     localization.main([*arguments, "--tasks", "T", "TC"])
     assert "interrupted" in capsys.readouterr().out
     before = json.loads((tmp_path / "runs.json").read_text())
