@@ -19,7 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
-from stn_ros.environment import child_environment
+from stn_ros.environment import child_environment, own_domain
 from stn_ros.evaluation.bag_command import BAG, OBJECTS, TRUTH
 from stn_ros.evaluation.views import view_error
 from stn_ros.nodes import process
@@ -120,7 +120,7 @@ def _begin(
     """Start listener, node and player in a graph of their own."""
     os.environ.update(
         child_environment(),
-        ROS_DOMAIN_ID=str(1 + os.getpid() % 100),
+        ROS_DOMAIN_ID=str(ends.enter_context(own_domain())),
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
     )
     context = rclpy.Context()

@@ -1,6 +1,6 @@
 """Messages made of pictures and calibrations hold them, and can be read back."""
 
-import time
+import sys
 
 import numpy as np
 import pytest
@@ -31,15 +31,16 @@ def test_image_message_round_trip(pixels: np.ndarray):
     np.testing.assert_array_equal(image_view(msg), pixels)
 
 
-def test_image_message_is_fast():
-    """Plain assignment of a numpy array takes over 80 ms at this size."""
-    pixels = np.zeros((720, 1280, 3), np.uint8)
-    best = np.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        messages.image_message(pixels, Header())
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.03
+def test_image_message_is_filled_as_a_whole():
+    """Plain assignment of a numpy array looks at each value: 80 ms for an HD image."""
+    calls = []
+    before = sys.getprofile()
+    sys.setprofile(lambda *event: calls.append(event[1]))
+    try:
+        messages.image_message(np.zeros((36, 64, 3), np.uint8), Header())
+    finally:
+        sys.setprofile(before)
+    assert len(calls) < 36 * 64
 
 
 def test_camera_info_message_reads_back():

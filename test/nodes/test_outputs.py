@@ -1,6 +1,5 @@
 """Publishing goes on, or fails without harm."""
 
-import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.ros
 
 def test_what_dds_refuses_is_counted_and_raises_nothing(monkeypatch: pytest.MonkeyPatch):
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
+    rclpy.init(context=context)
     outputs = Outputs(Node("publisher", context=context), ["box"], "")
     header = Header(frame_id="lens")
     outputs.publish(header, [], publish_tf=True)
@@ -44,7 +43,7 @@ def test_what_dds_refuses_is_counted_and_raises_nothing(monkeypatch: pytest.Monk
 
 def test_each_object_has_a_pair_and_close_destroys_all():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
+    rclpy.init(context=context)
     node = Node("publisher", context=context, namespace="left")
     before = {
         topic for topic, _ in node.get_publisher_names_and_types_by_node("publisher", "/left")
@@ -105,7 +104,7 @@ def sighting(x: float = 0.0) -> Sighting:
 def outputs(monkeypatch: pytest.MonkeyPatch):
     """Outputs of a node, and the topics in the order of what went out."""
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
+    rclpy.init(context=context)
     made = Outputs(Node("publisher", context=context), ["box"], "")
     sent: list[tuple[str, object]] = []
     monkeypatch.setattr(

@@ -44,7 +44,7 @@ def test_intrinsics():
 @pytest.fixture(scope="module")
 def context() -> Iterator[rclpy.Context]:
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=71)
+    rclpy.init(context=context)
     yield context
     context.try_shutdown()
 
@@ -66,7 +66,7 @@ def test_plays_in_real_time_and_loops(context: rclpy.Context, folder: Path):
     executor = SingleThreadedExecutor(context=context)
     for member in (node, listener):
         executor.add_node(member)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while min(len(images), len(infos)) < 7 and time.monotonic() < end:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
