@@ -188,10 +188,9 @@ def shortfalls(run: Mapping[str, Any], demanded_hz: float) -> list[str]:
         reasons += _object_shortfalls(name, one, demanded_hz)
     if not any(one["frames_in_view"] for one in run["objects"].values()):
         reasons.append("no object was in view")
-    if run["surplus_poses"] > MOST_SURPLUS * run["poses"]:
-        reasons.append(
-            f"{run['surplus_poses']} of {run['poses']} poses are of second instances that are not there"
-        )
+    surplus, poses = run["surplus_poses"], run["poses"]
+    if surplus > MOST_SURPLUS * poses:
+        reasons.append(f"{surplus} of {poses} poses are of second instances that are not there")
     return reasons
 
 

@@ -33,7 +33,7 @@ from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.sample_objects import SAMPLES
 from stn_ros.simulation.world import Truth, World
 
-RCLError = rclpy_implementation.RCLError
+RCLError, InvalidHandle = rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle
 # Reliable suits every subscriber (REP-2003); a best-effort one is served as such.
 IMAGES, RESULTS, TF = QoSProfile(depth=2), QoSProfile(depth=5), QoSProfile(depth=100)
 
@@ -117,10 +117,9 @@ class SimulatedCamera(Node):
                 self._next_detection = max(self._next_detection + self._detection_period, t)
                 self._detections.publish(self._detect(t, truths, header))
             self._publish_truth(truths, header)
-        except RCLError as error:  # a flooded reliable queue refuses: one frame less
-            if not self.context.ok():  # or all ends while this frame is under way
-                return
-            self.get_logger().warning(f"frame lost: {error}", throttle_duration_sec=5.0)
+        except (RCLError, InvalidHandle) as error:
+            if self.context.ok():  # a flooded reliable queue refuses: one frame less
+                self.get_logger().warning(f"frame lost: {error}", throttle_duration_sec=5.0)
 
     def _detect(self, t: float, truths: Sequence[Truth], header: Header) -> Detection2DArray:
         found = self._world.detect(t, truths, self._jitter)

@@ -79,17 +79,17 @@ def test_short_run_gives_views_and_poses_near_the_truth(tmp_path: Path):
     assert still_running(tmp_path) == []
 
 
-def taught(folder: Path, name: str, size_share: float = 1.0, picture_of: str | None = None) -> str:
-    """The folder of an object as the sample `name`, with a false size or another's picture."""
-    true, picture = (ObjectModel.load(find_object(each)) for each in (name, picture_of or name))
-    size_m = tuple(size_share * side for side in true.size_m)
-    ObjectModel(name, picture.reference, size_m).save(folder)
+def taught(folder: Path, name: str, like: str, size_share: float = 1.0) -> str:
+    """The folder of an object with the picture of the sample `like` and a share of its size."""
+    sample = ObjectModel.load(find_object(like))
+    size_m = tuple(size_share * side for side in sample.size_m)
+    ObjectModel(name, sample.reference, size_m).save(folder)
     return str(folder)
 
 
 def test_poses_of_an_object_with_a_false_size_are_not_right(tmp_path: Path):
     # Poses are scaled as the size is: 5 mm at least off along the line of sight, at 0.4 m or more.
-    false = taught(tmp_path / "false", "tea_box", size_share=1 + 0.005 / 0.4)
+    false = taught(tmp_path / "false", "tea_box", "tea_box", 1 + 0.005 / 0.4)
     arguments = (*SHORT, "--objects", false, "--filmed", "tea_box")
     status, out, err = finish(start(tmp_path / "out", *arguments))
     assert status == 1, out + err
@@ -101,7 +101,7 @@ def test_poses_of_an_object_with_a_false_size_are_not_right(tmp_path: Path):
 
 
 def test_an_object_taught_from_another_s_picture_is_not_right(tmp_path: Path):
-    false = taught(tmp_path / "false", "tea_box", picture_of="city_map")
+    false = taught(tmp_path / "false", "tea_box", "city_map")
     arguments = (*SHORT, "--objects", false, "--filmed", "tea_box")
     status, out, err = finish(start(tmp_path / "out", *arguments))
     assert status == 1, out + err
