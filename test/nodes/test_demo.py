@@ -204,7 +204,11 @@ def test_an_interrupt_ends_every_process(tmp_path: Path, sent: signal.Signals):
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(("--seconds", "0"), "--seconds is 0"), (("--objects", "kettle"), "'kettle'")],
+    [
+        (("--seconds", "0"), "--seconds is 0"),
+        (("--objects", "kettle"), "'kettle'"),
+        (("--demand", "31"), "--demand is 31, but the camera films at 30 Hz"),
+    ],
 )
 def test_bad_arguments_are_named_before_anything_starts(
     tmp_path: Path, arguments: tuple[str, ...], named: str
