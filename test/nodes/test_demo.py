@@ -27,7 +27,7 @@ SHORT = ("--seconds", "4", "--rate", "6", "--demand", "1")
 
 def start(output: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "stn_ros.cli", "demo", "--output", str(output), *arguments],
+        [sys.executable, "-u", "-m", "stn_ros.cli", "demo", "--output", str(output), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -125,6 +125,22 @@ def test_a_node_that_is_killed_is_not_right(tmp_path: Path):
     assert "Traceback" not in err
     (reason,) = json.loads((tmp_path / "demo.json").read_text())["shortfalls"]
     assert reason.startswith("canonicalizer has ended")
+    assert still_running(tmp_path) == []
+
+
+def test_a_measure_in_which_the_node_gets_no_processor_is_taken_again(tmp_path: Path):
+    whole = start(tmp_path, *SHORT, "--objects", "tea_box")
+    for line in whole.stdout:
+        if line.startswith("look in"):
+            (node,) = (pid for pid, line in processes(tmp_path) if "canonicalizer" in line)
+            os.kill(node, signal.SIGSTOP)
+        elif "measured again at 6 Hz" in line:
+            os.kill(node, signal.SIGCONT)
+            break
+    status, out, err = finish(whole)
+    assert status == 0, out + err
+    run = json.loads((tmp_path / "demo.json").read_text())
+    assert run["output_hz"] >= 1
     assert still_running(tmp_path) == []
 
 
