@@ -112,7 +112,8 @@ def run(args: argparse.Namespace) -> int:
     objects = [ObjectModel.load(find_object(name)) for name in args.objects]
     args.output.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
-    demand = args.demand or (min(DEMAND, rates[0] * HELD) if args.play is None else 0.0)
+    usual = min(DEMAND, DEMAND / RATES[-1] * rates[0]) if args.play is None else 0.0
+    demand = args.demand or usual
     try:
         with ExitStack() as ends:
             graph = Graph(args, [model.name for model in objects], ends)
@@ -279,14 +280,15 @@ class Graph:
     ) -> tuple[float, demo_report.Recording, dict[str, float]]:
         """The rate found, and what `measure` says at it.
 
-        A measure with fewer answers than `demand` a second is taken again, at a lower rate if
-        there is one.
+        A measure with hardly more answers than `demand` a second is taken again, at a lower rate
+        if there is one.
         """
         rate = self.find_rate(rates)
         for left in reversed(range(MEASURES)):
             recording, cpu = self.measure(seconds)
             images, answers = len(recording.inputs), len(recording.received)
-            if not left or answers >= demand * seconds:
+            # Some more than the demand: an object may be in view of those that were dropped.
+            if not left or HELD * answers >= demand * seconds:
                 break
             rate = next((lower for lower in rates if lower < rate), rate)
             print(

@@ -23,7 +23,7 @@ from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from stn_ros.nodes import process
 from stn_ros.nodes.detections import detection2d, detection3d, transform
@@ -72,6 +72,8 @@ class SimulatedCamera(Node):
         objects = [ObjectModel.load(find_object(name)) for name in names if name]
         self._sizes = {model.name: model.size_m for model in objects}
         self._world = World(objects, (width, height), seed, blur, noise)
+        camera = self._world.camera
+        self._calibration = camera_info_message(camera.K, camera.size, Header())
         self._truth_frame = f"{prefix}truth"
         self._image = self._publisher(Image, "image", IMAGES)
         self._info = self._publisher(CameraInfo, "camera_info", IMAGES)
@@ -108,14 +110,15 @@ class SimulatedCamera(Node):
         self._stamp = stamp
         header = Header(frame_id=self._frame, stamp=stamp)
         picture, truths = self._world.render(t)
-        camera = self._world.camera
+        self._calibration.header = header
         try:
-            self._info.publish(camera_info_message(camera.K, camera.size, header))
+            self._info.publish(self._calibration)
             self._image.publish(image_message(picture, header))
             # Due within half an image's time: else an early timer would skip every other one.
             if t >= self._next_detection - self._image_period / 2:
                 self._next_detection = max(self._next_detection + self._detection_period, t)
-                self._detections.publish(self._detect(t, truths, header))
+                if self._detections.get_subscription_count():
+                    self._detections.publish(self._detect(t, truths, header))
             self._publish_truth(truths, header)
         except (RCLError, InvalidHandle) as error:
             if self.context.ok():  # a flooded reliable queue refuses: one frame less
@@ -129,32 +132,29 @@ class SimulatedCamera(Node):
         )
 
     def _publish_truth(self, truths: Sequence[Truth], header: Header) -> None:
-        self._truth.publish(
-            Detection3DArray(
-                header=header,
-                detections=[
-                    detection3d(
-                        truth.object_name,
-                        truth.object_name,
-                        truth.visible,
-                        truth.R,
-                        truth.t,
-                        None,
-                        self._sizes[truth.object_name],
-                        header,
-                    )
-                    for truth in truths
-                ],
+        # Messages of many parts cost as much as the picture: made only for somebody.
+        if self._truth.get_subscription_count():
+            self._truth.publish(
+                Detection3DArray(
+                    header=header, detections=[self._detection(truth, header) for truth in truths]
+                )
             )
-        )
-        self._tf.publish(
-            TFMessage(
-                transforms=[
-                    transform(truth.R, truth.t, header, f"{self._truth_frame}/{truth.object_name}")
-                    for truth in truths
-                ]
+        if self._tf.get_subscription_count():
+            self._tf.publish(
+                TFMessage(
+                    transforms=[
+                        transform(
+                            truth.R, truth.t, header, f"{self._truth_frame}/{truth.object_name}"
+                        )
+                        for truth in truths
+                    ]
+                )
             )
-        )
+
+    def _detection(self, truth: Truth, header: Header) -> Detection3D:
+        name = truth.object_name
+        size = self._sizes[name]
+        return detection3d(name, name, truth.visible, truth.R, truth.t, None, size, header)
 
     def _parameter(
         self,

@@ -6,6 +6,7 @@ in any order, so two runs see the same and truth needs no recording.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,11 +72,11 @@ class _Wave:
 
     def __init__(self, rng: np.random.Generator, low: float, high: float, period: float) -> None:
         self.middle, self.reach = (low + high) / 2, (high - low) / 2
-        self.speed = 2 * np.pi / (period * rng.uniform(0.8, 1.3, 2) * (1.0, 0.43))
-        self.phase = rng.uniform(0, 2 * np.pi, 2)
+        speeds = 2 * np.pi / (period * rng.uniform(0.8, 1.3, 2) * (1.0, 0.43))
+        self.slow, self.fast = zip(speeds.tolist(), rng.uniform(0, 2 * np.pi, 2), strict=True)
 
     def at(self, t: float) -> float:
-        slow, fast = np.sin(self.speed * t + self.phase)
+        slow, fast = (math.sin(speed * t + phase) for speed, phase in (self.slow, self.fast))
         return float(self.middle + self.reach * (0.8 * slow + 0.2 * fast))
 
 
@@ -129,13 +130,13 @@ class _Body:
         tilt = self.tilt.at(t)
         axis = np.array([np.cos(azimuth), np.sin(azimuth), 0.0]) * tilt
         spin = np.array([0.0, 0.0, roll + self.sway.at(t)])
-        pixel = np.array([self.x.at(t), self.y.at(t), 1.0])
-        ray = np.linalg.solve(camera.K, pixel)
+        fx, fy, cx, cy = camera.K[(0, 1, 0, 1), (0, 1, 2, 2)].tolist()
+        ray = np.array([(self.x.at(t) - cx) / fx, (self.y.at(t) - cy) / fy, 1.0])
         # Tilt is measured from the line of sight, so that it means the same anywhere in the frame.
-        sight = ray / np.linalg.norm(ray)
+        sight = ray / math.sqrt(ray @ ray)
         cross = np.array([-sight[1], sight[0], 0.0])
-        sine = float(np.linalg.norm(cross))
-        facing = cross / max(sine, 1e-12) * np.arcsin(sine)
+        sine = math.hypot(sight[0], sight[1])
+        facing = cross / max(sine, 1e-12) * math.asin(sine)
         rotation = (
             cv2.Rodrigues(facing)[0] @ cv2.Rodrigues(axis)[0] @ cv2.Rodrigues(spin)[0] @ _FACING
         )
