@@ -60,8 +60,8 @@ START, SETTLE, LATE = 240.0, 1.5, 1.0
 seconds), that are left out after each change, and that are waited for late answers."""
 RIGHT = "every object in view gave views and poses, as exact as they should be"
 FOUND = "an object was found"
-PICTURES, ENOUGH = 60.0, 1.0
-"""Seconds to wait for the pictures of the contact sheet, at most and at least."""
+ENOUGH, WITH_VIEWS, PICTURES = 1.0, 6.0, 60.0
+"""Seconds to wait for the pictures of the contact sheet: at least, for some with views, at most."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -269,6 +269,8 @@ class Graph:
                 bar.update()
                 if answers >= HELD * rate * (end - start) * 1e-9:
                     break
+            bar.n = bar.total = max(1, bar.n)
+            bar.refresh()
         if rate != rates[-1]:
             print(f"this machine holds {rate:g} Hz: measured there")
         elif len(rates) > 1:
@@ -320,11 +322,11 @@ class Graph:
     def snapshot(self) -> demo_report.Snapshot | None:
         """One frame with its pictures, if possible with views; None if none came."""
         self._observer.watch_pictures()
-        give_up = time.monotonic() + PICTURES
+        start = time.monotonic()
         self._spin(ENOUGH)
         while True:
-            found = self._observer.snapshot()
-            if (found is not None and found.views) or time.monotonic() > give_up:
+            found, waited = self._observer.snapshot(), time.monotonic() - start
+            if waited > PICTURES or (found and (found.views or waited > WITH_VIEWS)):
                 return found
             self._spin(0.5)
 
