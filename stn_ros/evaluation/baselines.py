@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import Array, apply, compose, face_corners, is_visible_face
 from stn_ros.synthesis.drawing import Picture
 
-Box = tuple[float, float, float, float]
-"""(left, top, width, height) in frame pixels, edges included."""
 _NO_MASK = np.empty((0, 0), np.uint8)
 
 

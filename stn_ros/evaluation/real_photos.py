@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from stn_ros.evaluation.baselines import Box, refine_ecc
+from stn_ros.evaluation.baselines import refine_ecc
 from stn_ros.evaluation.trials import Trial, jittered
 from stn_ros.geometry.homography import (
     Array,
@@ -28,6 +28,7 @@ from stn_ros.geometry.homography import (
 )
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.drawing import Picture
+from stn_ros.synthesis.scene import clipped_box
 from stn_ros.teaching.face import canonical_size, find_face, rectify
 
 _AGREE_PX = 1.0
@@ -121,7 +122,9 @@ def turned(trial: Trial, quarters: int) -> Trial:
     turn = from_corners(corners, np.roll(after, -quarters, axis=0))
     assert trial.truth is not None
     truth = compose(turn, trial.truth)
-    box = _box_around(apply(truth, face_corners(trial.model.size)), frame)
+    box = clipped_box(
+        apply(truth, face_corners(trial.model.size)), (frame.shape[1], frame.shape[0])
+    )
     return replace(trial, frame=frame, truth=truth, box=box)
 
 
@@ -188,7 +191,13 @@ def _trial(
     size = canonical_size(corners, None)
     model = ObjectModel(name, rectify(photo, corners, size))
     truth = compose(photo_to_scene, from_corners(face_corners(size), corners))
-    return Trial(group, model, scene, _box_around(apply(truth, face_corners(size)), scene), truth)
+    return Trial(
+        group,
+        model,
+        scene,
+        clipped_box(apply(truth, face_corners(size)), (scene.shape[1], scene.shape[0])),
+        truth,
+    )
 
 
 def _raster(picture: Picture, columns: int, rows: int, size: tuple[int, int]) -> list[Array]:
@@ -211,13 +220,6 @@ def _shared(first: Array, second: Array) -> float:
 def _inside(corners: Array, scene: Picture) -> bool:
     h, w = scene.shape[:2]
     return bool(((corners > -0.5) & (corners < [w - 0.5, h - 0.5])).all())
-
-
-def _box_around(corners: Array, scene: Picture) -> Box:
-    h, w = scene.shape[:2]
-    low = np.maximum(corners.min(axis=0), -0.5)
-    high = np.minimum(corners.max(axis=0), [w - 0.5, h - 0.5])
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def _read(folder: Path, name: str) -> Picture:

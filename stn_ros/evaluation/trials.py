@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from stn_ros.evaluation.baselines import Box, SiftHomography, SiftSettings
+from stn_ros.evaluation.baselines import SiftHomography, SiftSettings
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import Array, compose, corner_error
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
@@ -215,7 +216,7 @@ def jittered(rng: np.random.Generator, box: Box, frame_size: tuple[int, int]) ->
     off = rng.uniform(-0.08, 0.08, 4) * (width, height, width, height)
     low = np.maximum([left + off[0], top + off[1]], -0.5)
     high = np.minimum([left + width + off[2], top + height + off[3]], np.array(frame_size) - 0.5)
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+    return Box(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
 
 
 def _share(flags: Sequence[bool]) -> float:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from tqdm import tqdm
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import (
     apply,
     face_corners,
@@ -117,7 +118,7 @@ class Stages:
             self._features = [self.network.features(each[None]) for each in self._references]
         self._to_canonical = normalised_patch_to_canonical(model.size)
 
-    def walk(self, frame: Picture, box: tuple[float, float, float, float]) -> Walk:
+    def walk(self, frame: Picture, box: Box) -> Walk:
         """Align the object in a box (left, top, width, height) of a frame (BGR)."""
         to_frame = normalised_to_pixel((frame.shape[1], frame.shape[0]))
         starts = [

@@ -16,6 +16,7 @@ from vision_msgs.msg import (
     ObjectHypothesisWithPose,
 )
 
+from stn_ros.geometry.box import Box
 from stn_ros.runtime.alignment import Region
 
 
@@ -61,8 +62,8 @@ def regions(
     return found, wrong
 
 
-def _upright_box(box: BoundingBox2D, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """(left, top, width, height) of the upright box around a turned one, in pixels."""
+def _upright_box(box: BoundingBox2D, size: tuple[int, int]) -> Box:
+    """The upright box around a turned one, in pixels."""
     center = box.center
     x, y, theta = center.position.x, center.position.y, center.theta
     if not all(map(math.isfinite, (x, y, theta, box.size_x, box.size_y))):
@@ -81,13 +82,11 @@ def _upright_box(box: BoundingBox2D, size: tuple[int, int]) -> tuple[float, floa
             f"lies outside the {size[0]}x{size[1]} image: its box spans x {left:g} to "
             f"{left + width:g}, y {top:g} to {top + height:g}"
         )
-    return left, top, width, height
+    return Box(left, top, width, height)
 
 
-def detection2d(
-    name: str, score: float, box: tuple[float, float, float, float], header: Header
-) -> Detection2D:
-    """The detection of an object in an upright box (left, top, width, height), in pixels."""
+def detection2d(name: str, score: float, box: Box, header: Header) -> Detection2D:
+    """The detection of an object in an upright box, in pixels."""
     left, top, width, height = box
     detection = Detection2D(header=header, id=name, results=[_hypothesis(name, score)])
     detection.bbox.center.position.x = left + width / 2

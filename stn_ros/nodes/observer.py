@@ -59,6 +59,11 @@ class Observer(Node):
         """Images published by the camera, and answers to them, so far."""
         return len(self._kept[_CALIBRATION]), len(self._received)
 
+    def counts_between(self, start: int, end: int) -> tuple[int, int]:
+        """Images stamped from `start` to before `end` (nanoseconds), and answers to them."""
+        images = [stamp for stamp in self._kept[_CALIBRATION] if start <= stamp < end]
+        return len(images), sum(stamp in self._received for stamp in images)
+
     def watch_pictures(self) -> None:
         """From now on receive the camera's pictures, too, and keep every picture's pixels."""
         self._pictures = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stn_ros.geometry.box import Box
 from stn_ros.recordings.bags import CAMERA_INFO, IMAGE
 from stn_ros.recordings.encodings import Picture
 
@@ -82,7 +83,7 @@ class BagWriter:
         stamp: int,
         frame: Picture,
         K: ArrayLike,
-        detections: Sequence[tuple[str, tuple[float, float, float, float]]],
+        detections: Sequence[tuple[str, Box]],
     ) -> None:
         """Add one frame.
 
@@ -124,9 +125,7 @@ class BagWriter:
             content = self._types.serialize_cdr(message, _TYPES[topic])
             self._writer.write(self._connections[topic], stamp, content)
 
-    def _detection(
-        self, header: object, name: str, box: tuple[float, float, float, float]
-    ) -> object:
+    def _detection(self, header: object, name: str, box: Box) -> object:
         types: dict[str, Any] = dict(self._types.types)
         left, top, width, height = box
         point, pose = types["geometry_msgs/msg/Point"], types["geometry_msgs/msg/Pose"]

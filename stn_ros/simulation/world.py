@@ -6,6 +6,7 @@ in any order, so two runs see the same and truth needs no recording.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,15 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.camera import CameraModel
-from stn_ros.geometry.homography import compose, face_corners, to_corners
+from stn_ros.geometry.homography import apply, compose, face_corners, to_corners
 from stn_ros.geometry.planar_pose import canonical_to_object
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
+from stn_ros.synthesis.scene import MipLevel, paste_level
 from stn_ros.synthesis.textures import Textures
 
 Array = NDArray[np.float64]
-Box = tuple[float, float, float, float]
 
 FOCAL_SHARE = 600 / 640
 NEAREST = 0.4
@@ -30,8 +32,11 @@ MAX_TILT = np.deg2rad(50.0)
 _FACING = np.diag([1.0, -1.0, -1.0])
 # Of the photos kept out of training those that can pass for a room or a table.
 _BACKDROPS = ("coffee.png", "chelsea.png", "gravel.png", "rocket.jpg", "flower.jpg")
-_MARGIN = 2
 _MASK_SCALE = 0.5
+_TEXELS = 1.3
+"""Face pixels a frame pixel when drawn: with fewer the print blurs, with more it aliases."""
+_STEPS = 4
+"""Levels of resolution an octave."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,11 @@ class _Wave:
 
     def __init__(self, rng: np.random.Generator, low: float, high: float, period: float) -> None:
         self.middle, self.reach = (low + high) / 2, (high - low) / 2
-        self.speed = 2 * np.pi / (period * rng.uniform(0.8, 1.3, 2) * (1.0, 0.43))
-        self.phase = rng.uniform(0, 2 * np.pi, 2)
+        speeds = 2 * np.pi / (period * rng.uniform(0.8, 1.3, 2) * (1.0, 0.43))
+        self.slow, self.fast = zip(speeds.tolist(), rng.uniform(0, 2 * np.pi, 2), strict=True)
 
     def at(self, t: float) -> float:
-        slow, fast = np.sin(self.speed * t + self.phase)
+        slow, fast = (math.sin(speed * t + phase) for speed, phase in (self.slow, self.fast))
         return float(self.middle + self.reach * (0.8 * slow + 0.2 * fast))
 
 
@@ -101,7 +106,24 @@ class _Body:
         self.turns = rng.choice([-1, 1], 2) * 2 * np.pi / rng.uniform(25, 45, 2)
         self.start = rng.uniform(0, 2 * np.pi, 2)
         self.canonical_to_object = canonical_to_object(model.size, model.size_m)
-        self.textures = _texture_levels(model, focal / self.nearest)
+        # The reference at the resolution of its nearest view: nothing finer is ever drawn.
+        nearest = _TEXELS * focal / self.nearest * model.size_m[0] / model.size[0]
+        self._face = _reduced(model.reference, np.array([nearest, nearest]))
+        self._levels: dict[tuple[int, int], MipLevel] = {}
+
+    def level(self, spans: Array) -> MipLevel:
+        """The face as drawn where its pixels span `spans` (along x, along y) frame pixels.
+
+        Levels differ by a sixth along either axis, so that a tilted face is smoothed along the
+        tilt alone. Each is made when first seen.
+        """
+        scales = _TEXELS * spans * self.model.size / self._face.shape[1::-1]
+        steps = np.minimum(0, np.floor(_STEPS * np.log2(scales)))
+        key = (int(steps[0]), int(steps[1]))
+        if key not in self._levels:
+            reduced = _reduced(self._face, 2.0 ** (steps / _STEPS))
+            self._levels[key] = MipLevel.of(reduced, self.model.size)
+        return self._levels[key]
 
     def pose(self, t: float, camera: CameraModel) -> tuple[Array, Array]:
         """R, t: object frame -> camera optical frame."""
@@ -109,13 +131,13 @@ class _Body:
         tilt = self.tilt.at(t)
         axis = np.array([np.cos(azimuth), np.sin(azimuth), 0.0]) * tilt
         spin = np.array([0.0, 0.0, roll + self.sway.at(t)])
-        pixel = np.array([self.x.at(t), self.y.at(t), 1.0])
-        ray = np.linalg.solve(camera.K, pixel)
+        fx, fy, cx, cy = camera.K[(0, 1, 0, 1), (0, 1, 2, 2)].tolist()
+        ray = np.array([(self.x.at(t) - cx) / fx, (self.y.at(t) - cy) / fy, 1.0])
         # Tilt is measured from the line of sight, so that it means the same anywhere in the frame.
-        sight = ray / np.linalg.norm(ray)
+        sight = ray / math.sqrt(ray @ ray)
         cross = np.array([-sight[1], sight[0], 0.0])
-        sine = float(np.linalg.norm(cross))
-        facing = cross / max(sine, 1e-12) * np.arcsin(sine)
+        sine = math.hypot(sight[0], sight[1])
+        facing = cross / max(sine, 1e-12) * math.asin(sine)
         rotation = (
             cv2.Rodrigues(facing)[0] @ cv2.Rodrigues(axis)[0] @ cv2.Rodrigues(spin)[0] @ _FACING
         )
@@ -168,9 +190,8 @@ class World:
         self._light = _Wave(rng, 0.88, 1.12, 15.0)
         self.backdrop, self._scenery = _scenery(rng, (int(width * 1.13), int(height * 1.13)))
         self._blur = blur
-        grain = rng.normal(0, noise, (height + 64, width + 64, 3))
-        self._brighter = grain.clip(0, 255).round().astype(np.uint8)
-        self._darker = (-grain).clip(0, 255).round().astype(np.uint8)
+        grain = rng.normal(128, noise, (height + 64, width + 64, 3))
+        self._noise = grain.clip(0, 255).round().astype(np.uint8)
 
     def truth(self, t: float) -> list[Truth]:
         """Truth at `t` seconds, nearest object first."""
@@ -189,10 +210,9 @@ class World:
             _draw(frame, bodies[truth.object_name], truth)
         if self._blur > 0:
             cv2.GaussianBlur(frame, (3, 3), self._blur, frame)
-        frame = cv2.convertScaleAbs(frame, alpha=self._light.at(t))
         x, y = rng.integers(0, 64, 2)
-        cv2.add(frame, self._brighter[y : y + height, x : x + width], frame)
-        cv2.subtract(frame, self._darker[y : y + height, x : x + width], frame)
+        noise = self._noise[y : y + height, x : x + width]
+        cv2.addWeighted(frame, self._light.at(t), noise, 1.0, -128.0, frame)
         return frame, truths
 
     def detect(self, t: float, truths: Sequence[Truth], jitter: float = 0.05) -> list[Detection]:
@@ -213,7 +233,8 @@ class World:
             x0, y0 = max(-0.5, left + error[0]), max(-0.5, top + error[1])
             x1 = min(width - 0.5, left + w + error[2])
             y1 = min(height - 0.5, top + h + error[3])
-            found.append(Detection(truth.object_name, (x0, y0, x1 - x0, y1 - y0), score))
+            box = Box(float(x0), float(y0), float(x1 - x0), float(y1 - y0))
+            found.append(Detection(truth.object_name, box, score))
         return found
 
     def _truth(self, poses: list[tuple[_Body, Array, Array]]) -> list[Truth]:
@@ -241,68 +262,27 @@ class World:
                     R,
                     t,
                     homography,
-                    (*map(float, low), *map(float, high - low)),
+                    Box(*map(float, low), *map(float, high - low)),
                     float(min(bare * inside, 1.0)),
                 )
             )
         return truths
 
 
-def _texture_levels(
-    model: ObjectModel, pixels_per_metre: float
-) -> list[tuple[NDArray[np.uint8], Array]]:
-    """The reference with alpha, at the scale of the nearest view and halved twice.
-
-    Each level comes with its map level pixels -> canonical pixels. A transparent margin gives
-    the face's edges their coverage by plain interpolation.
-    """
-    w, h = model.size
-    levels = []
-    for reduction in (1, 2, 4):
-        scale = min(1.0, pixels_per_metre * model.size_m[0] / w) / reduction
-        size = (max(8, round(w * scale)), max(8, round(h * scale)))
-        picture = cv2.resize(model.reference, size, interpolation=cv2.INTER_AREA)
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
-        border = (_MARGIN,) * 4
-        picture = cv2.copyMakeBorder(picture, *border, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-        kx, ky = w / size[0], h / size[1]
-        to_canonical = np.array(
-            [
-                [kx, 0, kx * (0.5 - _MARGIN) - 0.5],
-                [0, ky, ky * (0.5 - _MARGIN) - 0.5],
-                [0, 0, 1.0],
-            ]
-        )
-        levels.append((picture, to_canonical))
-    return levels
+def _reduced(picture: NDArray[np.uint8], scales: Array) -> NDArray[np.uint8]:
+    """The picture scaled along x and y; never enlarged."""
+    sides = np.rint(picture.shape[1::-1] * np.minimum(1.0, scales)).clip(8).astype(int)
+    reduced = cv2.resize(picture, sides.tolist(), interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.uint8)
 
 
 def _draw(frame: NDArray[np.uint8], body: _Body, truth: Truth) -> None:
-    """Composite the object into `frame`, 2x2 supersampled, within its box only."""
-    height, width = frame.shape[:2]
-    left, top, w, h = truth.box
-    x0, y0 = max(0, int(left) - 1), max(0, int(top) - 1)
-    x1, y1 = min(width, int(left + w) + 3), min(height, int(top + h) + 3)
-    if x1 - x0 < 2 or y1 - y0 < 2:
-        return
-    # Camera pixels a canonical pixel covers, the shorter way across the face.
-    spread = body.model.size_m[0] / body.model.size[0]
-    squeeze = abs(float(truth.R[:, 2] @ truth.t)) / float(np.linalg.norm(truth.t))
-    seen = spread * FOCAL_SHARE * width / truth.t[2] * squeeze
-    ratio = body.textures[0][1][0, 0] * seen
-    level = int(np.clip(np.floor(np.log2(1 / max(2 * ratio, 1e-6)) + 0.3), 0, 2))
-    picture, to_canonical = body.textures[level]
-    doubled = np.array([[2, 0, 0.5 - 2 * x0], [0, 2, 0.5 - 2 * y0], [0, 0, 1.0]])
-    matrix = doubled @ truth.homography @ to_canonical
-    size = (2 * (x1 - x0), 2 * (y1 - y0))
-    drawn = cv2.warpPerspective(picture, matrix, size)
-    drawn = cv2.resize(drawn, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-    shade = 0.7 + 0.3 * squeeze
-    ink, alpha = cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR), cv2.extractChannel(drawn, 3)
-    through = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR)
-    target = frame[y0:y1, x0:x1]
-    under = cv2.multiply(target, through, scale=1 / 255)
-    target[:] = cv2.addWeighted(ink, shade, under, 1.0, 0.0)
+    """Composite the object into `frame`, darker the more it is turned away."""
+    middle = (np.array(body.model.size) - 1) / 2
+    ends = apply(truth.homography, middle + np.vstack([np.zeros(2), np.eye(2)]))
+    level = body.level(np.linalg.norm(ends[1:] - ends[0], axis=1))
+    facing = abs(float(truth.R[:, 2] @ truth.t)) / float(np.linalg.norm(truth.t))
+    paste_level(frame, level, truth.homography, light=0.7 + 0.3 * facing)
 
 
 def _places(count: int, size: tuple[int, int]) -> list[tuple[float, float]]:
@@ -325,16 +305,17 @@ def _scenery(rng: np.random.Generator, size: tuple[int, int]) -> tuple[str, NDAr
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         grown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)
         y, x = (grown.shape[0] - size[1]) // 2, (grown.shape[1] - size[0]) // 2
-        scenery = np.ascontiguousarray(grown[y : y + size[1], x : x + size[0]])
+        cut = np.ascontiguousarray(grown[y : y + size[1], x : x + size[0]])
+        scenery = np.asarray(cut, np.uint8)
     else:
         name = "drawn"
         scenery = artwork.draw(int(rng.integers(2**32)), size, "wood", "held_out")
     for _ in range(2):
         face_size = artwork.face_size(rng, int(size[1] * rng.uniform(0.25, 0.4)))
         face = artwork.draw(int(rng.integers(2**32)), face_size, split="held_out")
-        matrix = cv2.getRotationMatrix2D(
-            (face_size[0] / 2, face_size[1] / 2), rng.uniform(0, 360), 1
-        )
+        middle = face_size[0] / 2, face_size[1] / 2
+        rotation = cv2.getRotationMatrix2D(middle, rng.uniform(0, 360), 1)
+        matrix = np.asarray(rotation, np.float64)
         matrix[:, 2] += rng.uniform(0.1, 0.9, 2) * size - np.array(face_size) / 2
         cv2.warpAffine(face, matrix, size, scenery, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
     return name, scenery

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Box = tuple[float, float, float, float]
+Rectangle = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 Point = tuple[float, float] | NDArray[Any]
 Picture = NDArray[Any]
@@ -253,7 +253,7 @@ class Canvas:
         return canvas
 
     @property
-    def box(self) -> Box:
+    def box(self) -> Rectangle:
         """The whole canvas."""
         return 0.0, 0.0, float(self.width), float(self.height)
 
@@ -269,24 +269,24 @@ class Canvas:
 
     # --- areas -------------------------------------------------------------------------------
 
-    def patch(self, box: Box) -> Picture:
+    def patch(self, box: Rectangle) -> Picture:
         """View on the pixels of `box`, clipped to the canvas (may be empty)."""
         x0, y0 = max(0, round(box[0])), max(0, round(box[1]))
         x1, y1 = min(self.width, round(box[2])), min(self.height, round(box[3]))
         return self.image[y0 : max(y1, y0), x0 : max(x1, x0)]
 
-    def rectangle(self, box: Box, colour: Colour) -> None:
+    def rectangle(self, box: Rectangle, colour: Colour) -> None:
         """Fill `box`, its edges rounded to whole pixels."""
         p0, p1 = (round(box[0]), round(box[1])), (round(box[2]) - 1, round(box[3]) - 1)
         if p1[0] >= p0[0] and p1[1] >= p0[1]:
             cv2.rectangle(self.image, p0, p1, colour, cv2.FILLED)
 
-    def frame(self, box: Box, colour: Colour, thickness: float = 2) -> None:
+    def frame(self, box: Rectangle, colour: Colour, thickness: float = 2) -> None:
         """Outline of `box`."""
         p0, p1 = (int(box[0]), int(box[1])), (int(box[2]) - 1, int(box[3]) - 1)
         cv2.rectangle(self.image, p0, p1, colour, max(1, int(thickness)), cv2.LINE_AA)
 
-    def rounded(self, box: Box, colour: Colour, radius: float) -> None:
+    def rounded(self, box: Rectangle, colour: Colour, radius: float) -> None:
         """Filled rectangle with round corners."""
         x0, y0, x1, y1 = box
         r = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
@@ -318,7 +318,7 @@ class Canvas:
         fixed = np.round(np.asarray(points) * 8).astype(np.int32)
         cv2.polylines(self.image, [fixed], False, colour, max(1, round(thickness)), cv2.LINE_AA, 3)
 
-    def gradient(self, box: Box, a: Colour, b: Colour, angle: float) -> None:
+    def gradient(self, box: Rectangle, a: Colour, b: Colour, angle: float) -> None:
         """Linear gradient from `a` to `b` along `angle` (radians)."""
         patch = self.patch(box)
         h, w = patch.shape[:2]
@@ -355,13 +355,13 @@ class Canvas:
 
     def text(
         self,
-        box: Box,
+        box: Rectangle,
         text: str,
         colour: Colour,
         lettering: Lettering | None = None,
         align: float = 0.5,
         outline: Colour | None = None,
-    ) -> Box:
+    ) -> Rectangle:
         """One line of `text` as large as fits `box`, aligned 0 left .. 1 right; returns its box."""
         x0, y0, x1, y1 = box
         if y1 - y0 < 4 or x1 - x0 < 4 or not text:
@@ -383,7 +383,7 @@ class Canvas:
 
     def paragraph(
         self,
-        box: Box,
+        box: Rectangle,
         line_height: float,
         colour: Colour,
         lettering: Lettering | None = None,
@@ -412,7 +412,7 @@ class Canvas:
     # --- marks -------------------------------------------------------------------------------
 
     def barcode(
-        self, box: Box, ink: Colour = (10, 10, 10), paper: Colour = (250, 250, 250)
+        self, box: Rectangle, ink: Colour = (10, 10, 10), paper: Colour = (250, 250, 250)
     ) -> None:
         """Bar code on its white field, digits below."""
         rng = self.rng
@@ -429,7 +429,7 @@ class Canvas:
             self.text((x0 + margin, y1 - foot, x1 - margin, y1), digits(rng, 12), ink)
 
     def matrix_code(
-        self, box: Box, ink: Colour = (10, 10, 10), paper: Colour = (250, 250, 250)
+        self, box: Rectangle, ink: Colour = (10, 10, 10), paper: Colour = (250, 250, 250)
     ) -> None:
         """Square two-dimensional code with three finder marks."""
         x0, y0, x1, y1 = box
@@ -452,7 +452,7 @@ class Canvas:
             mask = cv2.resize(bits, patch.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             patch[mask > 0] = ink
 
-    def icon(self, box: Box, colour: Colour, paper: Colour | None = None) -> None:
+    def icon(self, box: Rectangle, colour: Colour, paper: Colour | None = None) -> None:
         """One of many small signs, symmetric and not, filling `box`."""
         rng = self.rng
         x0, y0, x1, y1 = box
@@ -531,7 +531,7 @@ class Canvas:
             radii = tuple(rng.uniform(0.55, 1.0, 9))
             self.polygon(around(9, radii), colour)
 
-    def picture(self, box: Box) -> None:
+    def picture(self, box: Rectangle) -> None:
         """A photo-like scene: sky, hills or sea, sun, trees; or a still life of shaded balls."""
         rng = self.rng
         patch = self.patch(box)
@@ -582,18 +582,18 @@ class Canvas:
         patch[:] = cv2.add(patch, cv2.merge([grain] * 3))
 
 
-def inset(box: Box, margin: float) -> Box:
+def inset(box: Rectangle, margin: float) -> Rectangle:
     """`box` with `margin` pixels taken from each side."""
     return box[0] + margin, box[1] + margin, box[2] - margin, box[3] - margin
 
 
-def part(box: Box, x0: float, y0: float, x1: float, y1: float) -> Box:
+def part(box: Rectangle, x0: float, y0: float, x1: float, y1: float) -> Rectangle:
     """The part of `box` given by fractions of its width and height."""
     w, h = box[2] - box[0], box[3] - box[1]
     return box[0] + x0 * w, box[1] + y0 * h, box[0] + x1 * w, box[1] + y1 * h
 
 
-def cells(box: Box, rows: int, columns: int) -> list[Box]:
+def cells(box: Rectangle, rows: int, columns: int) -> list[Rectangle]:
     """`box` cut into rows x columns, row by row."""
     return [
         part(box, c / columns, r / rows, (c + 1) / columns, (r + 1) / rows)

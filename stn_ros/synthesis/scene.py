@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import Array, apply, face_corners
 from stn_ros.synthesis.drawing import Picture
 
@@ -75,7 +76,7 @@ class Sighting:
 
     frame: Picture
     homography: Array
-    box: tuple[float, float, float, float]
+    box: Box
     visible: float
 
 
@@ -206,11 +207,12 @@ def nearby(corners: Array, frame_size: tuple[int, int]) -> tuple[int, int, int, 
     )
 
 
-def clipped_box(corners: Array, frame_size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The outline (left, top, width, height) of corners (4, 2), clipped to the frame."""
-    low = np.maximum(corners.min(axis=0), -0.5)
-    high = np.minimum(corners.max(axis=0), np.array(frame_size) - 0.5)
-    return (low[0], low[1], high[0] - low[0], high[1] - low[1])
+def clipped_box(corners: Array, frame_size: tuple[int, int]) -> Box:
+    """The box around corners (4, 2), clipped to the frame. Raises ValueError if none is inside."""
+    box = Box.around(corners).clipped(frame_size)
+    if box is None:
+        raise ValueError(f"corners {corners.tolist()} lie outside a frame of {frame_size}")
+    return box
 
 
 def photographed(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -228,28 +230,66 @@ def _jpeg(picture: Picture, quality: int) -> Picture:
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
 
+@dataclass(frozen=True)
+class MipLevel:
+    """A face's picture at one resolution, ready to be drawn.
+
+    Attributes:
+        pixels: (h, w, 4) uint8 BGRA.
+        size: (width, height) of the face picture it was made of.
+    """
+
+    pixels: Picture
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, face: Picture, size: tuple[int, int] | None = None) -> MipLevel:
+        """The level of `face` (h, w, 3), which may itself be a reduction of one of `size`."""
+        pixels = cv2.cvtColor(face, cv2.COLOR_BGR2BGRA)
+        return cls(pixels, size or (face.shape[1], face.shape[0]))
+
+    @property
+    def to_face(self) -> Array:
+        """3x3, pixels of this level -> canonical pixels of the face picture."""
+        x, y = self.size[0] / self.pixels.shape[1], self.size[1] / self.pixels.shape[0]
+        return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
+
+
 def paste_face(frame: Picture, face: Picture, homography: Array) -> None:
     """Draw `face` into `frame` in place through `homography`, smoothed to the frame's sampling."""
-    h, w = face.shape[:2]
-    corners = apply(homography, face_corners((w, h)))
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
-    right, bottom = np.minimum(
-        np.ceil(corners.max(axis=0)).astype(int) + 2, [frame.shape[1], frame.shape[0]]
-    )
-    if right <= left or bottom <= top:
-        return
+    size = (face.shape[1], face.shape[0])
+    corners = apply(homography, face_corners(size))
     sides = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
     seen = max(min(sides[1], sides[3]), min(sides[0], sides[2]), 1.0)
-    level = face
-    while max(level.shape[:2]) / seen > 2.0:
+    reduced = face
+    while max(reduced.shape[:2]) / seen > 2.0:
         # By its size, not by a factor: OpenCV would scale by exactly that and cut odd sides off.
-        half = (max(1, round(level.shape[1] / 2)), max(1, round(level.shape[0] / 2)))
-        level = cv2.resize(level, half, interpolation=cv2.INTER_AREA)
-    level = cv2.cvtColor(level, cv2.COLOR_BGR2BGRA)
-    unshrink = np.array([[w / level.shape[1], 0, 0], [0, h / level.shape[0], 0], [0, 0, 1.0]])
-    unshrink[0, 2], unshrink[1, 2] = (unshrink[0, 0] - 1) / 2, (unshrink[1, 1] - 1) / 2
+        half = (max(1, round(reduced.shape[1] / 2)), max(1, round(reduced.shape[0] / 2)))
+        reduced = cv2.resize(reduced, half, interpolation=cv2.INTER_AREA)
+    left, top, right, bottom = _region(corners, frame)
     over = 2 if (right - left) * (bottom - top) < 200 * 200 else 1
-    to_roi = np.array(
+    paste_level(frame, MipLevel.of(reduced, size), homography, over)
+
+
+def paste_level(
+    frame: Picture,
+    level: MipLevel,
+    homography: Array,
+    oversampling: int = 1,
+    light: float = 1.0,
+) -> None:
+    """Draw a face into `frame` (H, W, 3) in place.
+
+    Args:
+        level: of about the frame's resolution, or up to `oversampling` times as fine.
+        homography: 3x3, canonical pixels of the face picture -> frame pixels.
+        oversampling: samples a pixel, along each axis. light: factor on the face's grey levels.
+    """
+    left, top, right, bottom = _region(apply(homography, face_corners(level.size)), frame)
+    if right <= left or bottom <= top:
+        return
+    over = oversampling
+    to_region = np.array(
         [
             [over, 0, -left * over + (over - 1) / 2],
             [0, over, -top * over + (over - 1) / 2],
@@ -257,14 +297,27 @@ def paste_face(frame: Picture, face: Picture, homography: Array) -> None:
         ]
     )
     patch = cv2.warpPerspective(
-        level,
-        to_roi @ homography @ unshrink,
+        level.pixels,
+        to_region @ homography @ level.to_face,
         ((right - left) * over, (bottom - top) * over),
         flags=cv2.INTER_LINEAR,
     )
     if over > 1:
         patch = cv2.resize(patch, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-    _blend(frame[top:bottom, left:right], patch[..., :3], patch[..., 3], premultiplied=True)
+    colour = cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR)
+    if light != 1.0:
+        colour = cv2.convertScaleAbs(colour, alpha=light)
+    alpha = cv2.extractChannel(patch, 3)
+    _blend(frame[top:bottom, left:right], colour, alpha, premultiplied=True)
+
+
+def _region(corners: Array, frame: Picture) -> tuple[int, int, int, int]:
+    """The part of the frame (left, top, right, bottom) that a face with these corners touches."""
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(
+        np.ceil(corners.max(axis=0)).astype(int) + 2, [frame.shape[1], frame.shape[0]]
+    )
+    return int(left), int(top), int(right), int(bottom)
 
 
 def _blend(region: Picture, colour: Picture, alpha: Picture, premultiplied: bool = False) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import face_corners, from_corners, jacobian, quarter_rotation
 from stn_ros.geometry.patch import (
     normalised_patch_to_canonical,
@@ -137,17 +138,17 @@ def true_turn(homography: NDArray[np.float64], size: tuple[int, int]) -> float:
 
 def jittered_box(
     rng: np.random.Generator,
-    box: tuple[float, float, float, float],
+    box: Box,
     shift: float = 0.08,
     stretch: float = 0.12,
-) -> tuple[float, float, float, float]:
+) -> Box:
     """A box as a detector would give it: moved by a share of its size, stretched by a factor."""
     left, top, width, height = box
     new_width = width * math.exp(rng.uniform(-stretch, stretch))
     new_height = height * math.exp(rng.uniform(-stretch, stretch))
     x = left + width / 2 + width * rng.uniform(-shift, shift)
     y = top + height / 2 + height * rng.uniform(-shift, shift)
-    return x - new_width / 2, y - new_height / 2, new_width, new_height
+    return Box(x - new_width / 2, y - new_height / 2, new_width, new_height)
 
 
 class SampleMaker:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -96,15 +97,80 @@ def test_errors_are_those_of_all_published_poses():
     assert run["translation_error_mm_median"] == pytest.approx(0.5)  # of 0, 0, 1, 2
 
 
+def shifted(**by: float) -> Recording:
+    """All images answered with one object, each pose off by `by`: x or z in metres."""
+    at = {"x": 0.05, "z": 0.6}
+    stamps = recording().inputs
+    off = pose(**{axis: value + by.get(axis, 0.0) for axis, value in at.items()})
+    return recording(
+        received={stamp: stamp + 10 * MS for stamp in stamps},
+        views={"box": set(stamps)},
+        poses={stamp: {"box": off} for stamp in stamps},
+        truth={stamp: {"box": pose(**at)} for stamp in stamps},
+    )
+
+
+@pytest.mark.parametrize("by", [{"x": 0.005}, {"x": -0.005}, {"z": 0.005}, {"z": -0.005}])
+def test_poses_that_are_5_mm_off_are_not_right(by: dict[str, float]):
+    assert demo_report.shortfalls(demo_report.figures(shifted(), [model("box")]), 5.0) == []
+    assert demo_report.shortfalls(demo_report.figures(shifted(z=0.001), [model("box")]), 5.0) == []
+    reasons = demo_report.shortfalls(demo_report.figures(shifted(**by), [model("box")]), 5.0)
+    assert "box is off: translation error 5.00 mm (median), at most 2 is right" in reasons
+
+
+def test_a_turn_of_the_face_is_not_right():
+    quarter = FACING @ cv2.Rodrigues(np.array([0.0, 0.0, math.pi / 2]))[0]
+    turned = shifted()
+    poses = {s: {"box": Pose(quarter, p["box"].t, 1.0)} for s, p in turned.poses.items()}
+    run = demo_report.figures(replace(turned, poses=poses), [model("box")])
+    reasons = demo_report.shortfalls(run, 5.0)
+    assert "box is off: rotation error 90.00 deg (median), at most 1 is right" in reasons
+    assert any(reason.startswith("box is off: corner error") for reason in reasons)
+
+
+def test_a_few_wild_poses_are_not_right_though_the_median_is():
+    stamps = [i * FRAME for i in range(20)]
+    poses = {stamp: {"box": pose(0.02 if i < 3 else 0.0)} for i, stamp in enumerate(stamps)}
+    some = recording(
+        inputs=stamps,
+        received={stamp: stamp for stamp in stamps},
+        views={"box": set(stamps)},
+        poses=poses,
+        truth={stamp: {"box": pose()} for stamp in stamps},
+    )
+    reasons = demo_report.shortfalls(demo_report.figures(some, [model("box")]), 5.0)
+    assert [reason.partition("(")[2].partition(")")[0] for reason in reasons] == ["p90", "p90"]
+
+
+def test_silence_in_answered_images_is_not_right_at_any_rate():
+    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    assert run["objects"]["box"]["answered_well"] == 1.0
+    assert run["objects"]["lid"]["answered_well"] == 0.5
+    reason = "lid gave views and poses in 50% of the answered images it is in view in; 80% are owed"
+    assert reason in demo_report.shortfalls(run, 0.0)
+
+
+def test_poses_of_instances_that_are_not_there_are_not_right():
+    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    assert (run["poses"], run["surplus_poses"]) == (5, 1)
+    assert "1 of 5 poses are of second instances that are not there" in demo_report.shortfalls(
+        run, 0.0
+    )
+
+
 def test_shortfalls_name_drops_and_the_object_that_is_short():
     run = demo_report.figures(recording(), [model("box"), model("lid")])
-    assert demo_report.shortfalls(run, 5.0) == []
-    reasons = demo_report.shortfalls(run, 10.0)
-    assert reasons == ["lid gave 6.7 views and 6.7 poses a second while in view, 10 are demanded"]
-    reasons = demo_report.shortfalls(run, 18.0)
+
+    def rates(demand: float) -> list[str]:
+        return [r for r in demo_report.shortfalls(run, demand) if "demanded" in r or "dropped" in r]
+
+    assert rates(5.0) == []
+    short = "lid gave 6.7 views and 6.7 poses a second while in view, 10 are demanded"
+    assert rates(10.0) == [short]
+    reasons = rates(18.0)
     assert reasons[0] == "1 of 4 images were dropped by the node"
     assert [reason.split()[0] for reason in reasons[1:]] == ["box", "lid"]
-    assert "the camera published 20.0 images" in demo_report.shortfalls(run, 28.0)[0]
+    assert "the camera published 20.0 images" in rates(28.0)[0]
 
 
 def test_object_without_size_owes_views_only():

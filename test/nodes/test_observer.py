@@ -90,6 +90,8 @@ def test_recording_and_snapshot(graph):
             publishers["objects"].publish(truth)
     spin_until(executor, lambda: observer.counts == (3, 1) and observer.snapshot() is not None)
 
+    assert observer.counts_between(now, now + 1_000_000_000) == (2, 1)
+    assert observer.counts_between(second, later) == (1, 0)
     recording = observer.recording(now, now + 1_000_000_000)
     assert recording.inputs == [first, second]
     assert recording.seconds == pytest.approx(1.0)

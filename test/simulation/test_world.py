@@ -166,3 +166,20 @@ def test_homography_maps_canonical_to_camera(world: World):
     centre = apply(invert(truth.homography), (truth.t @ world.camera.K.T)[:2] / truth.t[2])
     w, h = model(truth.object_name).size
     assert np.allclose(centre, ((w - 1) / 2, (h - 1) / 2))
+
+
+def test_a_face_looks_as_an_eightfold_supersampled_one():
+    face = model("first")
+    only = World([face], seed=1, noise=0.0)
+    eightfold = np.array([[8, 0, 3.5], [0, 8, 3.5], [0, 0, 1.0]])
+    for t in np.linspace(0, 60, 8):
+        frame, (truth,) = only.render(float(t))
+        fine = cv2.warpPerspective(face.reference, eightfold @ truth.homography, (5120, 3840))
+        ideal = cv2.resize(fine, (640, 480), interpolation=cv2.INTER_AREA)
+        ideal = cv2.GaussianBlur(ideal, (3, 3), 0.6)
+        outline = np.round(to_corners(truth.homography, face.size)).astype(np.int32)
+        inside = cv2.fillConvexPoly(np.zeros((480, 640), np.uint8), outline, 1)
+        inside = cv2.erode(inside, np.ones((7, 7), np.uint8)) > 0
+        ours, theirs = frame[inside].astype(float), ideal[inside].astype(float)
+        gain = (ours * theirs).sum() / (theirs**2).sum()  # the light's
+        assert np.sqrt(((ours / gain - theirs) ** 2).mean()) < 4

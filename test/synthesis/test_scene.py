@@ -9,8 +9,10 @@ from stn_ros.synthesis.scene import (
     HELD_OUT_CONDITIONS,
     SHARP,
     Conditions,
+    MipLevel,
     face_homography,
     paste_face,
+    paste_level,
     render_view,
 )
 
@@ -160,3 +162,23 @@ def test_pasting_keeps_the_place_of_what_is_in_the_corner(size, seen):
     rows, columns = np.indices(light.shape)
     found = np.array([(light * columns).sum(), (light * rows).sum()]) / light.sum()
     np.testing.assert_allclose(found, apply(matrix, [middle])[0], atol=0.05)
+
+
+def test_a_mip_level_spans_the_whole_face():
+    level = MipLevel.of(_face((48, 20)), (96, 64))
+    assert level.pixels.shape == (20, 48, 4)
+    corners = apply(level.to_face, face_corners((48, 20)))
+    np.testing.assert_allclose(corners, face_corners((96, 64)), atol=1e-12)
+    np.testing.assert_array_equal(MipLevel.of(_face()).to_face, np.eye(3))
+
+
+def test_pasted_levels_lie_at_one_place_under_the_light_given():
+    grey = np.full((64, 96, 3), 200, np.uint8)
+    matrix = np.array([[1.0, 0, 20], [0, 1, 10], [0, 0, 1]])
+    for level in (MipLevel.of(grey), MipLevel.of(grey[:40, :60], (96, 64))):
+        for oversampling in (1, 2):
+            frame = np.full((100, 140, 3), 9, np.uint8)
+            paste_level(frame, level, matrix, oversampling, light=0.5)
+            assert (frame[12:72, 22:114] == 100).all()
+            for side in (frame[:8], frame[76:], frame[:, :18], frame[:, 118:]):
+                assert (side == 9).all()
