@@ -3,12 +3,16 @@
 import ctypes
 import gc
 import signal
+import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from stn_ros.nodes.start import SIGNALS
 
 try:
     from rclpy.experimental import EventsExecutor
@@ -16,6 +20,7 @@ except ImportError:  # ROS 2 before Kilted
     EventsExecutor = SingleThreadedExecutor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_PATIENCE = 0.1  # seconds until the loop looks whether a signal has come
 
 
 def tune_allocator() -> None:
@@ -48,27 +53,34 @@ def make_executor(context: rclpy.Context) -> Executor:
 def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
     """Run a node until it is interrupted or shut down; returns the exit status of the process.
 
-    0 after a signal or a shutdown; 1, with the reason in the log, where a parameter given at
-    start is refused (ValueError or an out-of-range error of `make_node`).
+    0 after SIGINT, SIGTERM or a shutdown; 1, with the reason in the log, where a parameter given
+    at start is refused (ValueError or an out-of-range error of `make_node`).
+
+    A signal is only noted, and the loop ends between two callbacks: an exception out of a signal
+    handler would strike anywhere, and rclpy's handlers pull the context from under the callback.
     """
+    ended = threading.Event()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: ended.set())
     node = None
     try:
         tune_allocator()
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
         spare_collector()
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=1.0)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while rclpy.ok() and not ended.is_set():
+            executor.spin_once(timeout_sec=_PATIENCE)
+    except ExternalShutdownException:
         pass
     except (InvalidParameterValueException, ValueError) as error:
         rclpy.logging.get_logger("stn_ros").fatal(str(error))
         return 1
     finally:
-        # A second Ctrl-C must not tear down what is being put away.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # While the interpreter ends it puts other handlers back to their lethal default.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -13,7 +13,7 @@ pytest.importorskip("vision_msgs", reason="vision_msgs is not installed: run `ma
 pytestmark = pytest.mark.ros
 TIMEOUT = 20.0
 ENVIRONMENT = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
-PROCESS = "import sys; from stn_ros.nodes.canonicalizer import main; sys.exit(main())"
+PROCESS = "import sys; from stn_ros.nodes.start import start; sys.exit(start('canonicalizer'))"
 
 
 def test_process_ends_cleanly_when_interrupted():
