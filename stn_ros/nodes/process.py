@@ -2,12 +2,12 @@
 
 import ctypes
 import gc
+import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -20,6 +20,7 @@ except ImportError:  # ROS 2 before Kilted
     EventsExecutor = SingleThreadedExecutor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_SOURCE_LINE = re.compile(r",? at \S+\.c:\d+")
 _PATIENCE = 0.1  # seconds until the loop looks whether a signal has come
 
 
@@ -50,11 +51,23 @@ def make_executor(context: rclpy.Context) -> Executor:
     return EventsExecutor(context=context)
 
 
+def _init(args: Sequence[str] | None) -> None:
+    """Start ROS. Raises ValueError saying in one line what is wrong with the arguments."""
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        reason = " ".join(_SOURCE_LINE.sub("", str(error)).split())
+        if "params file" in reason:
+            reason += "; the form is NODE: {ros__parameters: {NAME: VALUE}}, in YAML"
+        raise ValueError(reason.removeprefix("failed to initialize rcl: ")) from None
+
+
 def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
     """Run a node until it is interrupted or shut down; returns the exit status of the process.
 
-    0 after SIGINT, SIGTERM or a shutdown; 1, with the reason in the log, where a parameter given
-    at start is refused (ValueError or an out-of-range error of `make_node`).
+    0 after SIGINT, SIGTERM or a shutdown; 1, with the reason in one line of the log, where
+    arguments of the command line, a parameter file or a parameter (ValueError of `make_node`) are
+    refused.
 
     A signal is only noted, and the loop ends between two callbacks: an exception out of a signal
     handler would strike anywhere, and rclpy's handlers pull the context from under the callback.
@@ -65,7 +78,7 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     node = None
     try:
         tune_allocator()
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        _init(args)
         node = make_node()
         executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
@@ -74,7 +87,7 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
             executor.spin_once(timeout_sec=_PATIENCE)
     except ExternalShutdownException:
         pass
-    except (InvalidParameterValueException, ValueError) as error:
+    except ValueError as error:
         rclpy.logging.get_logger("stn_ros").fatal(str(error))
         return 1
     finally:

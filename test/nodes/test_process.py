@@ -30,9 +30,37 @@ def test_process_ends_cleanly_when_interrupted():
     assert process.wait(TIMEOUT) == 0
 
 
-def test_process_names_a_bad_parameter_and_ends():
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-p", "threshold:=2.0"], "threshold out of range"),
+        (["-p", "threads:=2.5"], "threads is 2.5: must be a whole number"),
+        (["-p", "objects:=[a, 1]"], "objects:=[a, 1]"),
+        (["--nonsense"], "--nonsense"),
+        (["--params-file", "/nowhere.yaml"], "'--params-file /nowhere.yaml'. Error opening"),
+    ],
+)
+def test_process_names_a_bad_argument_in_one_line_and_ends(arguments, reason):
+    assert reason in refusal(*arguments)
+
+
+@pytest.mark.parametrize(
+    "text", ["/**:\n  ros__parameters:\n    objects: [a\n", "canonicalizer:\n  threshold: 0.7\n"]
+)
+def test_process_names_a_broken_parameter_file_in_one_line_and_ends(text, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    said = refusal("--params-file", str(file))
+    assert str(file) in said
+    assert "line 2" in said or "line 3" in said
+    assert "ros__parameters" in said
+    assert ".c:" not in said
+
+
+def refusal(*arguments: str) -> str:
+    """The one line that the process, and not rcl, prints when it ends with status 1."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROCESS, "--ros-args", "-p", "threshold:=2.0"],
+        [sys.executable, "-c", PROCESS, "--ros-args", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -40,8 +68,9 @@ def test_process_names_a_bad_parameter_and_ends():
         env=ENVIRONMENT,
     )
     assert ended.returncode == 1
-    assert "threshold" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    said = (ended.stderr + ended.stdout).splitlines()
+    (line,) = [each for each in said if "[rcl]: Failed to parse" not in each]
+    return line
 
 
 def test_collector_passes_over_what_is_loaded():
