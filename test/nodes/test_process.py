@@ -37,7 +37,7 @@ def test_process_ends_cleanly_when_interrupted():
         (["-p", "threads:=2.5"], "threads is 2.5: must be a whole number"),
         (["-p", "objects:=[a, 1]"], "objects:=[a, 1]"),
         (["--nonsense"], "--nonsense"),
-        (["--params-file", "/nowhere.yaml"], "'--params-file /nowhere.yaml'. Error opening"),
+        (["--params-file", "/nowhere.yaml"], "'--params-file /nowhere.yaml'. Error: Error opening"),
     ],
 )
 def test_process_names_a_bad_argument_in_one_line_and_ends(arguments, reason):
