@@ -10,7 +10,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
@@ -18,7 +17,7 @@ from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.virtual_camera import virtual_camera
 from stn_ros.nodes import detections, messages, process
 from stn_ros.nodes.diagnostics import ERROR, Monitor
-from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
+from stn_ros.nodes.inputs import Calibration, Input
 from stn_ros.nodes.mailbox import Worker
 from stn_ros.nodes.outputs import Outputs, Sighting, identify
 from stn_ros.nodes.parameters import Parameters, Settings
@@ -39,7 +38,6 @@ from stn_ros.runtime.tracker import SEARCHES, Tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 SILENCE = 1.0  # seconds after which an input that does not come is worth a word
-LOSSY = 0.8  # images per camera_info below which DDS must have lost some
 RECENT = 10.0  # seconds; a stamp further from now is of another clock and tells no latency
 
 
@@ -59,7 +57,7 @@ class CanonicalizerNode(LifecycleNode):
 
     def __init__(self, **arguments: object) -> None:
         # First what destroy_node needs: a node whose parameters are refused is destroyed, too.
-        self._inputs: dict[str, Subscription] = {}
+        self._inputs: dict[str, Input] = {}
         self._worker: Worker[Frame] = Worker(self._process, self._failed)
         super().__init__("canonicalizer", **arguments)
         self._monitor = Monitor(self._log)
@@ -136,9 +134,11 @@ class CanonicalizerNode(LifecycleNode):
         else:
             kind, topic = Image, "image"
         self._inputs = {
-            "images": subscribe(self, kind, topic, self._on_image, depth=5),
-            "camera_info": subscribe(self, CameraInfo, "camera_info", self._on_info, depth=5),
-            "detections": subscribe(
+            "images": Input(self, kind, topic, self._on_image, depth=5),
+            "camera_info": Input(
+                self, CameraInfo, "camera_info", self._on_info, depth=5, latched=True
+            ),
+            "detections": Input(
                 self, Detection2DArray, "detections", self._on_detections, depth=10
             ),
         }
@@ -174,8 +174,8 @@ class CanonicalizerNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self) -> None:
-        for subscription in self._inputs.values():
-            self.destroy_subscription(subscription)
+        for each in self._inputs.values():
+            each.close()
         self._inputs = {}
         self._worker.stop()
 
@@ -243,22 +243,18 @@ class CanonicalizerNode(LifecycleNode):
             for name in self._inputs
         }
         if silent["images"]:
-            text = why_silent(self, self._inputs["images"])
+            text = self._inputs["images"].why_silent()
             if not silent["detections"]:
                 text += "; detections come, but have no image"
             monitor.problem("no image", text, ERROR)
-        images, infos = monitor.recent("images"), monitor.recent("camera_info")
-        if images and images + 2 < LOSSY * infos:
-            monitor.problem(
-                "lost images",
-                f"'{self._inputs['images'].topic_name}' loses messages: {images} images came with "
-                f"{infos} camera_info; see README, 'Large images'",
-            )
+        losses = {name: each.review() for name, each in self._inputs.items()}
+        if losses["images"]:
+            monitor.problem("lost images", losses["images"])
         if silent["camera_info"] and "camera_info" not in self._arrivals:
-            text = why_silent(self, self._inputs["camera_info"])
+            text = self._inputs["camera_info"].why_silent()
             monitor.problem("no camera_info", f"{text}; views go out, poses do not")
         if silent["detections"] and self.settings.region_source == "detections":
-            monitor.problem("no detections", why_silent(self, self._inputs["detections"]))
+            monitor.problem("no detections", self._inputs["detections"].why_silent())
 
     def _look_for_detector(self) -> None:
         self._detections_come = self.count_publishers(self._inputs["detections"].topic_name) > 0
