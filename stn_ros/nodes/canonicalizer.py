@@ -23,6 +23,7 @@ from stn_ros.nodes.outputs import Outputs, Sighting, identify
 from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.nodes.poses import Poses
 from stn_ros.nodes.synchronizer import Synchronizer
+from stn_ros.nodes.usage import usage
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import (
     Alignment,
@@ -88,8 +89,15 @@ class CanonicalizerNode(LifecycleNode):
             self._report,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
-        if self.settings.autostart and self.trigger_configure() == SUCCESS:
+        if not self.settings.autostart:
+            self.get_logger().info(
+                f"unconfigured: `ros2 lifecycle set {self.get_fully_qualified_name()} configure`, "
+                "then the same with activate, or start with autostart:=true"
+            )
+        elif self.trigger_configure() == SUCCESS:
             self.trigger_activate()
+        else:
+            raise ValueError("the canonicalizer ends, as it was to start by itself and cannot")
 
     @property
     def settings(self) -> Settings:
@@ -109,7 +117,7 @@ class CanonicalizerNode(LifecycleNode):
             )
         except Exception as error:  # rclpy would swallow it
             self._refusal = f"cannot configure: {error}"
-            self.get_logger().error(self._refusal)
+            self._monitor.problem("configure", self._refusal, ERROR)
             self.get_logger().debug(traceback.format_exc())
             return FAILURE
         self._refusal = ""
@@ -143,6 +151,9 @@ class CanonicalizerNode(LifecycleNode):
             ),
         }
         self._look_for_detector()
+        self.get_logger().info(
+            f"active: looks for {', '.join(self._objects)} on '{self._inputs['images'].topic_name}'"
+        )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -436,4 +447,4 @@ def _load(settings: Settings) -> tuple[dict[str, ObjectModel], Canonicalizer]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node as a process; returns its exit status."""
-    return process.run(CanonicalizerNode, args)
+    return process.run(CanonicalizerNode, args, usage())

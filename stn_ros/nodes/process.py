@@ -1,9 +1,12 @@
 """A process that runs one node: allocator, collector, executor, signals, exit status."""
 
+import argparse
 import ctypes
 import gc
+import inspect
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 
@@ -51,6 +54,19 @@ def make_executor(context: rclpy.Context) -> Executor:
     return EventsExecutor(context=context)
 
 
+def _parse(args: Sequence[str] | None, usage: str) -> None:
+    """Print help and exit if asked for it, or refuse what is not an argument of ROS."""
+    own = sys.argv[1:] if args is None else args
+    if "--ros-args" in own:
+        own = own[: own.index("--ros-args")]
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [--help] [--ros-args ...]",
+        description=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(own)
+
+
 def _init(args: Sequence[str] | None) -> None:
     """Start ROS. Raises ValueError saying in one line what is wrong with the arguments."""
     try:
@@ -62,8 +78,11 @@ def _init(args: Sequence[str] | None) -> None:
         raise ValueError(reason.removeprefix("failed to initialize rcl: ")) from None
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def run(make_node: Callable[[], Node], args: Sequence[str] | None = None, usage: str = "") -> int:
     """Run a node until it is interrupted or shut down; returns the exit status of the process.
+
+    `args` are those of the command line without the program's name; None for this process's own.
+    --help prints `usage`, or else the description of `make_node`.
 
     0 after SIGINT, SIGTERM or a shutdown; 1, with the reason in one line of the log, where
     arguments of the command line, a parameter file or a parameter (ValueError of `make_node`) are
@@ -78,6 +97,7 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     node = None
     try:
         tune_allocator()
+        _parse(args, usage or inspect.getdoc(make_node) or "")
         _init(args)
         node = make_node()
         executor = make_executor(rclpy.get_default_context())

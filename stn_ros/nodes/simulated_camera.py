@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from time import monotonic
 
+from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -55,14 +56,15 @@ class SimulatedCamera(Node):
         self._jitter = self._parameter(
             "detection_jitter", 0.05, "Error of a box's edges as a share of its side.", (0.0, 0.5)
         )
+        namespace = self.get_namespace().strip("/")
+        prefix = f"{namespace}/" if namespace else ""
         self._frame = self._parameter(
-            "frame_id", "camera_optical_frame", "TF frame of the camera, in the headers."
+            "frame_id", f"{prefix}camera_optical_frame", "TF frame of the camera, in the headers."
         )
         objects = [ObjectModel.load(find_object(name)) for name in names]
         self._sizes = {model.name: model.size_m for model in objects}
         self._world = World(objects, (width, height), seed, blur, noise)
-        namespace = self.get_namespace().strip("/")
-        self._truth_frame = f"{namespace}/truth" if namespace else "truth"
+        self._truth_frame = f"{prefix}truth"
         self._image = self._publisher(Image, "image", IMAGES)
         self._info = self._publisher(CameraInfo, "camera_info", IMAGES)
         self._detections = self._publisher(Detection2DArray, "detections", RESULTS)
@@ -74,12 +76,16 @@ class SimulatedCamera(Node):
         )
         self._start = monotonic()
         self._next_detection = 0.0
+        self._stamp: Time | None = None
         self._timer = self.create_timer(
             1 / rate, self._film, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     def _film(self) -> None:
         stamp, t = self.get_clock().now().to_msg(), monotonic() - self._start
+        if stamp == self._stamp:
+            return  # a simulated clock stands still: no two images have one stamp
+        self._stamp = stamp
         header = Header(frame_id=self._frame, stamp=stamp)
         picture, truths = self._world.render(t)
         camera = self._world.camera
