@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make setup`")
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -115,8 +117,40 @@ def test_rate_and_fewer_detections(context: rclpy.Context):
 
 def test_two_cameras_share_no_truth_frame(context: rclpy.Context):
     received = film(context, 2, namespace="left", width=160, height=120, objects=["novel"]).received
-    children = {t.child_frame_id for tf in received["/tf"].values() for t in tf.transforms}
-    assert children == {"left/truth/novel"}
+    transforms = [each for tf in received["/tf"].values() for each in tf.transforms]
+    assert {each.child_frame_id for each in transforms} == {"left/truth/novel"}
+    assert {each.header.frame_id for each in transforms} == {"left/camera_optical_frame"}
+
+
+def test_no_two_images_have_one_stamp_while_a_simulated_clock_stands(context: rclpy.Context):
+    node = camera(context, use_sim_time=True, rate=50.0, width=160, height=120, objects="novel")
+    listener, executor = Listener(context, ""), SingleThreadedExecutor(context=context)
+    stamps = []
+    listener.create_subscription(
+        Image, "image", lambda m: stamps.append(m.header.stamp.sec), QoSProfile(depth=100)
+    )
+    clock = listener.create_publisher(Clock, "/clock", 10)
+    for each in (node, listener):
+        executor.add_node(each)
+    deadline = time.monotonic() + 20
+    for second in (5, 6):
+        while stamps.count(second) < 1 and time.monotonic() < deadline:
+            clock.publish(Clock(clock=Time(sec=second)))
+            executor.spin_once(timeout_sec=0.05)
+    until = time.monotonic() + 0.5  # in which 25 images would come
+    while time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.05)
+    node.destroy_node()
+    assert stamps[-2:] == [5, 6]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_parameters_of_kindred_types_are_taken_and_others_named(context: rclpy.Context):
+    camera(context, rate=10, width=160.0, height=120, objects="novel").destroy_node()
+    with pytest.raises(ValueError, match="rate is 0: must lie within"):
+        camera(context, rate=0)
+    with pytest.raises(ValueError, match="width is 'wide': must be a whole number"):
+        camera(context, width="wide")
 
 
 def test_what_cannot_be_filmed_is_named(context: rclpy.Context):
