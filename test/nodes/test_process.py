@@ -39,6 +39,15 @@ def test_process_that_cannot_start_by_itself_says_why_once_and_ends():
     assert "ends, as it was to start by itself and cannot" in end
 
 
+def test_a_file_of_kindred_types_is_read(tmp_path):
+    file = tmp_path / "mine.yaml"
+    values = "threshold: 1, threads: 2.0, objects: [], regions: [], autostart: true"
+    file.write_text(f"/**: {{ros__parameters: {{{values}}}}}\n")
+    ended = run("--ros-args", "--params-file", str(file))
+    assert "cannot configure: the parameter objects is empty" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("word", ["--help", "-h"])
 def test_help_names_purpose_topics_and_every_parameter(word):
     ended = run(word)
