@@ -94,9 +94,7 @@ class CanonicalizerNode(LifecycleNode):
                 f"unconfigured: `ros2 lifecycle set {self.get_fully_qualified_name()} configure`, "
                 "then the same with activate, or start with autostart:=true"
             )
-        elif self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
-        else:
+        elif not (self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS):
             raise ValueError("the canonicalizer ends, as it was to start by itself and cannot")
 
     @property
@@ -141,15 +139,19 @@ class CanonicalizerNode(LifecycleNode):
             kind, topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
         else:
             kind, topic = Image, "image"
-        self._inputs = {
-            "images": Input(self, kind, topic, self._on_image, depth=5),
-            "camera_info": Input(
+        inputs = self._inputs
+        try:
+            inputs["images"] = Input(self, kind, topic, self._on_image, depth=5)
+            inputs["camera_info"] = Input(
                 self, CameraInfo, "camera_info", self._on_info, depth=5, latched=True
-            ),
-            "detections": Input(
+            )
+            inputs["detections"] = Input(
                 self, Detection2DArray, "detections", self._on_detections, depth=10
-            ),
-        }
+            )
+        except ValueError as error:
+            self._stop()
+            self._monitor.problem("activate", f"cannot activate: {error}", ERROR)
+            return FAILURE
         self._look_for_detector()
         self.get_logger().info(
             f"active: looks for {', '.join(self._objects)} on '{self._inputs['images'].topic_name}'"

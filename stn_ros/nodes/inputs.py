@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import (
     QoSCompatibility,
@@ -52,6 +53,7 @@ class Input:
     about once a second, subscribes anew: reliably where messages are lost and every publisher is
     reliable; and, if `latched` is allowed, transient local where every publisher is, whose one
     message was sent before we listened. The parameters qos_overrides.<topic>.subscription win.
+    Raises ValueError naming one of them that is wrong.
     """
 
     def __init__(
@@ -152,15 +154,17 @@ class Input:
                 ]
             ),
         }
+        lost = SubscriptionEventCallbacks(
+            message_lost=lambda event: self._note_lost(event.total_count_change)
+        )
+        create = self._node.create_subscription
         try:
-            self._subscription = self._node.create_subscription(
-                **arguments,
-                event_callbacks=SubscriptionEventCallbacks(
-                    message_lost=lambda event: self._note_lost(event.total_count_change)
-                ),
-            )
-        except UnsupportedEventTypeError:  # by this middleware
-            self._subscription = self._node.create_subscription(**arguments)
+            try:
+                self._subscription = create(**arguments, event_callbacks=lost)
+            except UnsupportedEventTypeError:  # by this middleware
+                self._subscription = create(**arguments)
+        except (ParameterException, RuntimeError) as error:
+            raise ValueError(f"qos_overrides.{self.topic_name}.subscription: {error}") from None
 
     def _follow(self) -> None:
         offers = [

@@ -261,6 +261,13 @@ def test_an_override_of_the_durability_is_offered_and_taken(graphs):
     assert sender.get_subscription_count() == 0
 
 
+@pytest.mark.parametrize(("policy", "value"), [("reliability", "relaible"), ("depth", "many")])
+def test_an_override_that_is_wrong_is_named(graphs, policy, value):
+    graph = graphs(**{f"qos_overrides./topic.subscription.{policy}": value})
+    with pytest.raises(ValueError, match=rf"qos_overrides./topic.subscription: .*{value}"):
+        graph.listen()
+
+
 def test_silence_of_a_topic_that_loses_nothing_is_not_laid_to_shared_memory(graphs):
     graph = graphs()
     subscription = graph.listen()

@@ -48,6 +48,15 @@ def test_a_file_of_kindred_types_is_read(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+def test_an_override_of_quality_of_service_that_is_wrong_is_named():
+    wrong = "qos_overrides./image.subscription.reliability:=relaible"
+    ended = run("--ros-args", "-p", "autostart:=true", "-p", "objects:=novel", "-p", wrong)
+    assert ended.returncode == 1
+    assert "cannot activate: qos_overrides./image.subscription: " in ended.stderr
+    assert "relaible" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("word", ["--help", "-h"])
 def test_help_names_purpose_topics_and_every_parameter(word):
     ended = run(word)
