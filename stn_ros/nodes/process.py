@@ -5,9 +5,7 @@ import ctypes
 import gc
 import inspect
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -15,7 +13,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from stn_ros.nodes.start import SIGNALS
+from stn_ros.nodes.start import interrupted, loaded
 
 try:
     from rclpy.experimental import EventsExecutor
@@ -88,22 +86,19 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None, usage:
     arguments of the command line, a parameter file or a parameter (ValueError of `make_node`) are
     refused.
 
-    A signal is only noted, and the loop ends between two callbacks: an exception out of a signal
-    handler would strike anywhere, and rclpy's handlers pull the context from under the callback.
+    The process must have begun with `start`, which takes the signals: see there.
     """
-    ended = threading.Event()
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: ended.set())
     node = None
     try:
         tune_allocator()
         _parse(args, usage or inspect.getdoc(make_node) or "")
+        loaded()
         _init(args)
         node = make_node()
         executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
         spare_collector()
-        while rclpy.ok() and not ended.is_set():
+        while rclpy.ok() and not interrupted.is_set():
             executor.spin_once(timeout_sec=_PATIENCE)
     except ExternalShutdownException:
         pass
@@ -111,9 +106,6 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None, usage:
         rclpy.logging.get_logger("stn_ros").fatal(str(error))
         return 1
     finally:
-        # While the interpreter ends it puts other handlers back to their lethal default.
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -56,17 +57,19 @@ class Process:
             assert time.monotonic() < deadline, f"no '{text}' in:\n{self.log.read_text()}"
             time.sleep(0.01)
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def assert_ended_in_order(self) -> None:
         status = self._process.wait(PATIENCE)
         words = self.log.read_text()
-        unusual = [
-            line
-            for line in words.splitlines()
-            if not line.startswith(("[INFO]", "[WARN]")) and "]: nothing on '" not in line
-        ]
+        # Images may be slow to come; and DDS complains of what killed processes have left behind.
+        usual = re.compile(r"\[INFO\]|\[WARN\]|.*\]: nothing on '|.*RTPS_TRANSPORT_SHM|$")
+        unusual = [line for line in words.splitlines() if not usual.match(line)]
         assert (status, unusual) == (0, []), f"{self.name}: {words}"
 
     def kill(self) -> None:
@@ -145,14 +148,12 @@ def test_interrupted_with_images_in_flight(tmp_path):
     interrupt_with_images_in_flight("640x480", 0.5, signal.SIGTERM, tmp_path)
 
 
-def test_interrupted_twice(tmp_path):
+def test_interrupted_again_and_again_until_it_ends(tmp_path):
     with processes(own_domain(), tmp_path, canonicalizer=NODES["canonicalizer"]) as (node,):
         node.wait_for("configured for")
-        node.send(signal.SIGINT)
-        for _ in range(20):
-            with contextlib.suppress(ProcessLookupError):
-                node.send(signal.SIGINT)
-            time.sleep(0.01)
+        while node.running:
+            node.send(signal.SIGINT)
+            node.send(signal.SIGTERM)
         node.assert_ended_in_order()
 
 
