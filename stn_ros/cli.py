@@ -31,7 +31,7 @@ commands:
 
 from a photo to a pose:
   stn-ros teach box.jpg --size 0.192x0.123 --name my_box
-  ros2 launch stn_ros perception.launch.py objects:=[my_box] \\
+  ros2 launch stn_ros perception.launch.py objects:=my_box \\
       image:=/camera/image_raw camera_info:=/camera/camera_info
 
 then subscribe to my_box/aligned/image and my_box/aligned/camera_info, or read the pose from /tf or

@@ -1,7 +1,7 @@
 """What every test starts from, whatever ran before it or runs beside it.
 
 Seeds, threads, environment, working folder and ROS domain are the same or a test's own, so tests
-may run in any order and side by side.
+may run in any order and side by side. No test file is left out in silence.
 """
 
 import fcntl
@@ -118,3 +118,43 @@ def _set_threads(count: int) -> None:
     cv2.setNumThreads(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
+
+
+# By test file: why it was left out, or empty where it was not.
+_met: dict[Path, str] = {}
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    path = Path(report.nodeid)
+    if path.suffix == ".py":
+        _met[path] = report.longrepr[2] if report.skipped else ""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Where all tests are asked for, each file must be collected, or skip itself with a reason."""
+    config, root = session.config, Path(__file__).parent
+    _met.update(
+        {
+            file.relative_to(config.rootpath): "PyTorch is not installed"
+            for folder in collect_ignore
+            for file in (root / folder).rglob("test_*.py")
+        }
+    )
+    if config.args != config.getini("testpaths") or config.getoption("lf", False):
+        return
+    files = {file.relative_to(config.rootpath) for file in root.rglob("test_*.py")}
+    missing = sorted(map(str, files - _met.keys()))
+    if missing:
+        raise pytest.UsageError(
+            f"{len(missing)} of {len(files)} test files were neither collected nor skipped by "
+            f"themselves: {', '.join(missing)}"
+        )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _met:
+        return  # side by side, each worker collects for itself
+    left_out = {file: why for file, why in _met.items() if why}
+    terminalreporter.line(f"{len(_met) - len(left_out)} of {len(_met)} test files collected")
+    for file, why in sorted(left_out.items()):
+        terminalreporter.line(f"  left out: {file}: {why.removeprefix('Skipped: ')}")

@@ -87,7 +87,8 @@ class CameraModel:
             width, height: full resolution at which K, D and P hold, pixels.
             k: 9 numbers, row-major. Used for raw images.
             d: distortion coefficients; empty for none. Used for raw images.
-            distortion_model: one of plumb_bob, rational_polynomial, equidistant; empty with no D.
+            distortion_model: one of plumb_bob, rational_polynomial, equidistant, in letters of any
+                case; anything where D is empty or zero, as nothing is distorted then.
             r: 9 numbers, row-major rectifying rotation; None or zeros for identity.
             p: 12 numbers, row-major projection of the rectified image. Its left 3x3 is used, so
                 that poses hold in the frame of this very camera, the second of a stereo pair too.
@@ -109,7 +110,7 @@ class CameraModel:
                     "image is rectified but P is zero: publish P, or use the raw image with K, D"
                 )
             intrinsics = _reshaped("P", p, (3, 4))[:, :3]
-            distortion, rotation, distortion_model = (), np.eye(3), PLUMB_BOB
+            distortion, rotation = (), np.eye(3)
         left, top, roi_width, roi_height = roi
         roi_width, roi_height = roi_width or width, roi_height or height
         if left < 0 or top < 0 or left + roi_width > width or top + roi_height > height:
@@ -129,7 +130,7 @@ class CameraModel:
             size=(roi_width // bins[0], roi_height // bins[1]),
             K=cropped_and_binned @ intrinsics,
             D=np.asarray(distortion, np.float64),
-            model=distortion_model or PLUMB_BOB,
+            model=(distortion_model.lower() if np.any(distortion) else "") or PLUMB_BOB,
             R=rotation,
         )
 

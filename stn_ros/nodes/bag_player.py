@@ -18,6 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
 from stn_ros.nodes import process
+from stn_ros.nodes.parameters import declare
 from stn_ros.recordings.bags import raw_messages
 
 _TICK = 0.005
@@ -32,10 +33,11 @@ class BagPlayer(Node):
     def __init__(self, **arguments: object) -> None:
         super().__init__("bag_player", **arguments)
         describe = ParameterDescriptor
-        bag = self.declare_parameter(
-            "bag", "", describe(read_only=True, description="Folder of a rosbag of ROS 2.")
-        ).value
-        self._rate = self.declare_parameter(
+        bag = declare(
+            self, "bag", "", describe(read_only=True, description="Folder of a rosbag of ROS 2.")
+        )
+        self._rate = declare(
+            self,
             "rate",
             1.0,
             describe(
@@ -43,10 +45,10 @@ class BagPlayer(Node):
                 description="How many times as fast as it was recorded.",
                 floating_point_range=[FloatingPointRange(from_value=0.01, to_value=100.0)],
             ),
-        ).value
-        self._loop = self.declare_parameter(
-            "loop", False, describe(read_only=True, description="Start again at the end.")
-        ).value
+        )
+        self._loop = declare(
+            self, "loop", False, describe(read_only=True, description="Start again at the end.")
+        )
         self._bag = Path(bag)
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._publishers_of: dict[str, Publisher] = {}

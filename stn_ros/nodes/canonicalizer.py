@@ -9,7 +9,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
@@ -17,11 +16,12 @@ from stn_ros.nodes import process
 from stn_ros.nodes.cv_bridge_decoder import cv_bridge_decoder
 from stn_ros.nodes.diagnostics import ERROR, Monitor
 from stn_ros.nodes.frame_processor import Frame, FrameProcessor
-from stn_ros.nodes.inputs import subscribe, why_silent
+from stn_ros.nodes.inputs import Input
 from stn_ros.nodes.mailbox import Worker
 from stn_ros.nodes.outputs import Outputs
 from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.nodes.region_sources import SILENCE, RegionSources
+from stn_ros.nodes.usage import usage
 from stn_ros.recordings.camera_info import Calibration
 from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
@@ -31,7 +31,6 @@ from stn_ros.runtime.paths import find_object
 from stn_ros.runtime.pipeline import Pipeline
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-LOSSY = 0.8  # images per camera_info below which DDS must have lost some
 
 
 class _Configured(NamedTuple):
@@ -42,9 +41,10 @@ class _Configured(NamedTuple):
 
 
 class _Active:
-    """What there is while the node is active: subscriptions and the thread that does the work.
+    """What there is while the node is active: inputs and the thread that does the work.
 
-    The executor's thread receives; the worker's decodes, perceives and publishes.
+    The executor's thread receives; the worker's decodes, perceives and publishes. Raises ValueError
+    naming a QoS override that is wrong.
     """
 
     def __init__(self, node: "CanonicalizerNode", configured: _Configured) -> None:
@@ -72,25 +72,30 @@ class _Active:
         )
         self._node = node
         self._worker: Worker[Frame] = Worker(self.processor.process, self._failed)
-        self._worker.start()
         self._dropped = 0
         if settings.image_transport == "compressed":
             kind, topic = CompressedImage, f"{image_topic}/compressed"
         else:
             kind, topic = Image, "image"
-        self.inputs: dict[str, Subscription] = {
-            "images": subscribe(node, kind, topic, self._on_image, depth=5),
-            "camera_info": subscribe(node, CameraInfo, "camera_info", self._on_info, depth=5),
-            "detections": subscribe(
+        self.inputs: dict[str, Input] = {}
+        try:
+            self.inputs["images"] = Input(node, kind, topic, self._on_image, depth=5)
+            self.inputs["camera_info"] = Input(
+                node, CameraInfo, "camera_info", self._on_info, depth=5, latched=True
+            )
+            self.inputs["detections"] = Input(
                 node, Detection2DArray, "detections", self._on_detections, depth=10
-            ),
-        }
+            )
+        except ValueError:
+            self.stop()
+            raise
+        self._worker.start()
         self.look_for_detector()
 
     def stop(self) -> None:
         """Stop receiving and finish the frame in hand."""
-        for subscription in self.inputs.values():
-            self._node.destroy_subscription(subscription)
+        for each in self.inputs.values():
+            each.close()
         self._worker.stop()
 
     def dropped(self) -> int:
@@ -149,8 +154,13 @@ class CanonicalizerNode(LifecycleNode):
             self._report,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
-        if self.settings.autostart and self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
+        if not self.settings.autostart:
+            self.get_logger().info(
+                f"unconfigured: `ros2 lifecycle set {self.get_fully_qualified_name()} configure`, "
+                "then the same with activate, or start with autostart:=true"
+            )
+        elif not (self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS):
+            raise ValueError("the canonicalizer ends, as it was to start by itself and cannot")
 
     @property
     def settings(self) -> Settings:
@@ -172,7 +182,7 @@ class CanonicalizerNode(LifecycleNode):
             )
         except Exception as error:  # rclpy would swallow it
             self._refusal = f"cannot configure: {error}"
-            self.get_logger().error(self._refusal)
+            self.monitor.problem("configure", self._refusal, ERROR)
             self.get_logger().debug(traceback.format_exc())
             return FAILURE
         self._refusal = ""
@@ -183,7 +193,14 @@ class CanonicalizerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start afresh: subscribe and work."""
         assert self._configured is not None
-        self._active = _Active(self, self._configured)
+        try:
+            self._active = _Active(self, self._configured)
+        except ValueError as error:
+            self.monitor.problem("activate", f"cannot activate: {error}", ERROR)
+            return FAILURE
+        names = ", ".join(self._configured.canonicalizer.objects)
+        topic = self._active.inputs["images"].topic_name
+        self.get_logger().info(f"active: looks for {names} on '{topic}'")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -265,22 +282,18 @@ class CanonicalizerNode(LifecycleNode):
         now = time.monotonic()
         silent = {name: now - active.arrivals.get(name, active.since) > SILENCE for name in inputs}
         if silent["images"]:
-            text = why_silent(self, inputs["images"])
+            text = inputs["images"].why_silent()
             if not silent["detections"]:
                 text += "; detections come, but have no image"
             monitor.problem("no image", text, ERROR)
-        images, infos = monitor.recent("images"), monitor.recent("camera_info")
-        if images and images + 2 < LOSSY * infos:
-            monitor.problem(
-                "lost images",
-                f"'{inputs['images'].topic_name}' loses messages: {images} images came with "
-                f"{infos} camera_info; see README, 'Large images'",
-            )
+        losses = {name: each.review() for name, each in inputs.items()}
+        if losses["images"]:
+            monitor.problem("lost images", losses["images"])
         if silent["camera_info"] and "camera_info" not in active.arrivals:
-            text = why_silent(self, inputs["camera_info"])
+            text = inputs["camera_info"].why_silent()
             monitor.problem("no camera_info", f"{text}; views go out, poses do not")
         if silent["detections"] and self.settings.region_source == "detections":
-            monitor.problem("no detections", why_silent(self, inputs["detections"]))
+            monitor.problem("no detections", inputs["detections"].why_silent())
 
 
 def _load(settings: Settings) -> Canonicalizer:
@@ -302,4 +315,4 @@ def _load(settings: Settings) -> Canonicalizer:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node as a process; returns its exit status."""
-    return process.run(CanonicalizerNode, args)
+    return process.run(CanonicalizerNode, args, usage())

@@ -18,7 +18,7 @@ _COMPLAINTS = ("[WARN]", "[ERROR]", "[FATAL]")
 
 
 class Child:
-    """A process that runs `main()` of a module of `stn_ros.nodes`; as a context, it ends with it.
+    """A process that runs a module of `stn_ros.nodes`; as a context, it ends with it.
 
     What it prints goes to the file `log`. A session of its own keeps the terminal's Ctrl-C from
     it: its parent gets that and ends its children in order.
@@ -33,7 +33,7 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
-        script = f"import sys; from stn_ros.nodes.{name} import main; sys.exit(main())"
+        script = f"import sys; from stn_ros.nodes.start import start; sys.exit(start({name!r}))"
         # JSON is YAML, and keeps the text "0" apart from the number.
         assigned = [f"{key}:={json.dumps(value)}" for key, value in parameters.items()]
         options = [word for each in assigned for word in ("-p", each)]

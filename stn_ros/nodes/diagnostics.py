@@ -53,11 +53,6 @@ class Monitor:
         with self._lock:
             return self._totals.get(event, 0)
 
-    def recent(self, event: str) -> int:
-        """How often an event happened since the last report."""
-        with self._lock:
-            return self._counts.events.get(event, 0)
-
     def duration(self, name: str, seconds: float) -> None:
         """Note how long something took; reported as p50, p95 and maximum."""
         with self._lock:

@@ -4,8 +4,9 @@
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -14,9 +15,18 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+_NEEDED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text, in quotes",
+    list: "a list of numbers",
+    tuple: "a text or a list of texts",
+}
 _FRAME_PREFIX = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*|")
 
 
@@ -150,37 +160,96 @@ class Settings:
         return regions
 
 
+def converted(name: str, value: object, default: object) -> Any:  # noqa: ANN401
+    """A parameter's value as the type of its default; a tuple holds texts, a list numbers.
+
+    YAML's 1 is taken for 1.0 and its 2.0 for 2, one text for a list of one, and any empty list, or
+    None, for an empty one: ROS loses the type of that. Empty texts in a list are left out.
+
+    Raises ValueError naming the parameter where the value is of another kind.
+    """
+    kind, given = type(default), type(value)
+    if kind is tuple:
+        texts = [value] if given is str else [] if value is None else value
+        if isinstance(texts, Sequence) and all(isinstance(text, str) for text in texts):
+            return tuple(text for text in texts if text)
+    elif kind is list:
+        if isinstance(value, Sequence) and all(type(number) in (int, float) for number in value):
+            return [float(number) for number in value]
+    elif given is kind:
+        return value
+    elif kind is float and given is int:
+        return float(value)
+    elif kind is int and given is float and value.is_integer():
+        return int(value)
+    shown = "not set" if value is None else f"{value!r}"
+    raise ValueError(f"{name} is {shown}: must be {_NEEDED[kind]}")
+
+
+def declare(node: Node, name: str, default: object, descriptor: ParameterDescriptor) -> Any:  # noqa: ANN401
+    """Declare a parameter whose type is checked by `converted`; returns its value at start.
+
+    Raises ValueError naming the parameter where its value is of another kind or out of range.
+    """
+    descriptor.dynamic_typing = True  # else rclpy refuses 1 where it expects 1.0
+    shown = [*default] or [""] if isinstance(default, tuple) else default
+    try:
+        given = node.declare_parameter(name, shown, descriptor).value
+    except InvalidParameterValueException as error:  # a range of the descriptor
+        raise ValueError(str(error)) from None
+    value = converted(name, given, default)
+    for span in (*descriptor.floating_point_range, *descriptor.integer_range):
+        if not span.from_value <= value <= span.to_value:  # rclpy let pass a value of another type
+            raise ValueError(
+                f"{name} is {value:g}: must lie within {span.from_value:g} and {span.to_value:g}"
+            )
+    return value
+
+
+def misspelt(given: Sequence[str], known: Sequence[str]) -> Mapping[str, str]:
+    """By name given that is not known: the known name it looks like, if there is one."""
+    nearest = {name: get_close_matches(name, known, 1, 0.85) for name in given if name not in known}
+    return {name: matches[0] for name, matches in nearest.items() if matches}
+
+
 class Parameters:
     """Declares `Settings` on a node and keeps the snapshot `settings` up to date.
 
-    A change that is out of range, does not parse, or concerns a parameter that is read at
-    configure while `configured()` is true, is refused with the reason.
-    Raises what `Node.declare_parameter` raises when a value given at start is refused.
+    A change that is out of range, of another kind, does not parse, or concerns a parameter that is
+    read at configure while `configured()` is true, is refused with the reason. A parameter given
+    at start that is nearly named like one of these is warned of: ROS itself would ignore it.
+    Raises what `declare` and `Settings` raise when a value given at start is refused.
     """
 
     def __init__(self, node: Node, configured: Callable[[], bool]) -> None:
         self._configured = configured
-        self.settings = Settings()
-        for entry in fields(Settings):
-            default = [""] if entry.default == () else entry.default
-            node.declare_parameter(entry.name, default, _descriptor(entry))
-        self.settings = self._changed(node.get_parameters([e.name for e in fields(Settings)]))
+        self.settings = Settings(
+            **{
+                entry.name: declare(node, entry.name, entry.default, _descriptor(entry))
+                for entry in fields(Settings)
+            }
+        )
+        names = [entry.name for entry in fields(Settings)]
+        for name, meant in misspelt(list(node._parameter_overrides), names).items():
+            node.get_logger().warning(f"parameter '{name}' is unknown: is '{meant}' meant?")
         node.add_on_set_parameters_callback(self._on_set)
-
-    def _changed(self, parameters: Sequence[Parameter]) -> Settings:
-        values = {entry.name: getattr(self.settings, entry.name) for entry in fields(Settings)}
-        for parameter in parameters:
-            value = parameter.value
-            if isinstance(value, list):
-                value = tuple(text for text in value if text)
-            values[parameter.name] = value
-        return Settings(**values)
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         ours = {entry.name: entry for entry in fields(Settings)}
         parameters = [parameter for parameter in parameters if parameter.name in ours]
         try:
-            settings = self._changed(parameters)
+            for parameter in parameters:
+                if parameter.type_ == Parameter.Type.NOT_SET:
+                    raise ValueError(f"{parameter.name} cannot be deleted")
+            settings = replace(
+                self.settings,
+                **{
+                    parameter.name: converted(
+                        parameter.name, parameter.value, ours[parameter.name].default
+                    )
+                    for parameter in parameters
+                },
+            )
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for parameter in parameters:

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from stn_ros.nodes import process
 from stn_ros.nodes.messages import camera_info_message, image_message
+from stn_ros.nodes.parameters import declare
 from stn_ros.recordings.bags import Bag
 from stn_ros.recordings.pictures import RATE, Device
 from stn_ros.recordings.recording import Frame
@@ -42,7 +43,8 @@ class Player(Node):
     def __init__(self, **arguments: object) -> None:
         super().__init__("player", **arguments)
         describe = ParameterDescriptor
-        source = self.declare_parameter(
+        source = declare(
+            self,
             "source",
             "",
             describe(
@@ -50,7 +52,8 @@ class Player(Node):
                 description="A film, a folder of pictures, a picture or a camera (0, /dev/video0).",
             ),
         )
-        rate = self.declare_parameter(
+        rate = declare(
+            self,
             "rate",
             0.0,
             describe(
@@ -59,26 +62,30 @@ class Player(Node):
                 floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1000.0)],
             ),
         )
-        self._loop = self.declare_parameter(
+        self._loop = declare(
+            self,
             "loop",
             True,
             describe(read_only=True, description="Start again at the end of a film or folder."),
-        ).value
-        self._frame = self.declare_parameter(
+        )
+        self._frame = declare(
+            self,
             "frame_id",
             "camera_optical_frame",
             describe(read_only=True, description="TF frame of the camera, in the headers."),
-        ).value
-        self._k = self.declare_parameter(
+        )
+        self._k = declare(
+            self,
             "k",
             [0.0] * 4,
             describe(
                 read_only=True, description="Intrinsics fx, fy, cx, cy in pixels; zeros if unknown."
             ),
-        ).value
+        )
         if len(self._k) != 4 or (any(self._k) and min(self._k[:2]) <= 0):
             raise ValueError(f"k is {list(self._k)}: must be fx, fy, cx, cy in pixels")
-        self._field_of_view = self.declare_parameter(
+        self._field_of_view = declare(
+            self,
             "field_of_view",
             60.0,
             describe(
@@ -86,11 +93,10 @@ class Player(Node):
                 description="Horizontal field of view in degrees, assumed without k.",
                 floating_point_range=[FloatingPointRange(from_value=1.0, to_value=179.0)],
             ),
-        ).value
-        is_device = Device.recognises(source.value)
-        self._source = Device(source.value) if is_device else open_recording(source.value)
+        )
+        self._source = Device(source) if Device.recognises(source) else open_recording(source)
         if isinstance(self._source, Bag):
-            raise ValueError(f"source '{source.value}' is a bag: `ros2 bag play` plays it")
+            raise ValueError(f"source '{source}' is a bag: `ros2 bag play` plays it")
         self._frames = iter(self._source)
         self._K: np.ndarray | None = None
         self._size = (0, 0)
@@ -101,10 +107,8 @@ class Player(Node):
         self._info = self.create_publisher(
             CameraInfo, "camera_info", QoSProfile(depth=2), qos_overriding_options=options
         )
-        pace = rate.value or self._source.rate or RATE
-        self.get_logger().info(
-            f"playing '{source.value}' at {pace:g} Hz on '{self._image.topic_name}'"
-        )
+        pace = rate or self._source.rate or RATE
+        self.get_logger().info(f"playing '{source}' at {pace:g} Hz on '{self._image.topic_name}'")
         self._timer = self.create_timer(
             1 / pace, self._play, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )

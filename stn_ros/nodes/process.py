@@ -1,14 +1,19 @@
 """A process that runs one node: allocator, collector, executor, signals, exit status."""
 
+import argparse
 import ctypes
 import gc
-import signal
+import inspect
+import re
+import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from stn_ros.nodes.start import interrupted, loaded
 
 try:
     from rclpy.experimental import EventsExecutor
@@ -16,6 +21,8 @@ except ImportError:  # ROS 2 before Kilted
     EventsExecutor = SingleThreadedExecutor
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_SOURCE_LINE = re.compile(r",? at \S+\.c:\d+")
+_PATIENCE = 0.1  # seconds until the loop looks whether a signal has come
 
 
 def tune_allocator() -> None:
@@ -45,30 +52,60 @@ def make_executor(context: rclpy.Context) -> Executor:
     return EventsExecutor(context=context)
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def _parse(args: Sequence[str] | None, usage: str) -> None:
+    """Print help and exit if asked for it, or refuse what is not an argument of ROS."""
+    own = sys.argv[1:] if args is None else args
+    if "--ros-args" in own:
+        own = own[: own.index("--ros-args")]
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [--help] [--ros-args ...]",
+        description=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(own)
+
+
+def _init(args: Sequence[str] | None) -> None:
+    """Start ROS. Raises ValueError saying in one line what is wrong with the arguments."""
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        reason = " ".join(_SOURCE_LINE.sub("", str(error)).split())
+        if "params file" in reason:
+            reason += "; the form is NODE: {ros__parameters: {NAME: VALUE}}, in YAML"
+        raise ValueError(reason.removeprefix("failed to initialize rcl: ")) from None
+
+
+def run(make_node: Callable[[], Node], args: Sequence[str] | None = None, usage: str = "") -> int:
     """Run a node until it is interrupted or shut down; returns the exit status of the process.
 
-    0 after a signal or a shutdown; 1, with the reason in the log, where a parameter given at
-    start is refused (ValueError or an out-of-range error of `make_node`).
+    `args` are those of the command line without the program's name; None for this process's own.
+    --help prints `usage`, or else the description of `make_node`.
+
+    0 after SIGINT, SIGTERM or a shutdown; 1, with the reason in one line of the log, where
+    arguments of the command line, a parameter file or a parameter (ValueError of `make_node`) are
+    refused.
+
+    The process must have begun with `start`, which takes the signals: see there.
     """
     node = None
     try:
         tune_allocator()
-        rclpy.init(args=args)
+        _parse(args, usage or inspect.getdoc(make_node) or "")
+        loaded()
+        _init(args)
         node = make_node()
         executor = make_executor(rclpy.get_default_context())
         executor.add_node(node)
         spare_collector()
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=1.0)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while rclpy.ok() and not interrupted.is_set():
+            executor.spin_once(timeout_sec=_PATIENCE)
+    except ExternalShutdownException:
         pass
-    except (InvalidParameterValueException, ValueError) as error:
+    except ValueError as error:
         rclpy.logging.get_logger("stn_ros").fatal(str(error))
         return 1
     finally:
-        # A second Ctrl-C must not tear down what is being put away.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

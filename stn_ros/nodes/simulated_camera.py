@@ -28,6 +28,7 @@ from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 from stn_ros.nodes import process
 from stn_ros.nodes.detections import detection2d, detection3d, transform
 from stn_ros.nodes.messages import camera_info_message, image_message
+from stn_ros.nodes.parameters import declare
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.sample_objects import SAMPLES
@@ -50,7 +51,7 @@ class SimulatedCamera(Node):
     def __init__(self, **arguments: object) -> None:
         super().__init__("simulated_camera", **arguments)
         names = self._parameter(
-            "objects", list(SAMPLES)[:3], "Objects in view: names or object folders, with size."
+            "objects", tuple(SAMPLES)[:3], "Objects in view: names or object folders, with size."
         )
         rate = self._parameter("rate", 30.0, "Images a second.", (0.1, 1000.0), live=True)
         width = self._parameter("width", 640, "Image width in pixels.", (64, 7680))
@@ -69,7 +70,7 @@ class SimulatedCamera(Node):
         self._frame = self._parameter(
             "frame_id", f"{prefix}camera_optical_frame", "TF frame of the camera, in the headers."
         )
-        objects = [ObjectModel.load(find_object(name)) for name in names if name]
+        objects = [ObjectModel.load(find_object(name)) for name in names]
         self._sizes = {model.name: model.size_m for model in objects}
         self._world = World(objects, (width, height), seed, blur, noise)
         camera = self._world.camera
@@ -106,7 +107,7 @@ class SimulatedCamera(Node):
     def _film(self) -> None:
         stamp, t = self.get_clock().now().to_msg(), monotonic() - self._start
         if stamp == self._stamp:
-            return
+            return  # a simulated clock stands still: no two images have one stamp
         self._stamp = stamp
         header = Header(frame_id=self._frame, stamp=stamp)
         picture, truths = self._world.render(t)
@@ -171,7 +172,7 @@ class SimulatedCamera(Node):
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=span[0], to_value=span[1])
             ]
-        return self.declare_parameter(name, default, descriptor).value
+        return declare(self, name, default, descriptor)
 
     def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
         return self.create_publisher(

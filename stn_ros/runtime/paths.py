@@ -42,22 +42,24 @@ def cache_folder() -> Path:
 
 
 def find_object(name: str | Path) -> Path:
-    """The folder of an object given by path or by name.
+    """The folder of an object given by path (~ is the home folder) or by name.
 
     A name is looked up among the objects taught on this machine, then among the shipped samples
     (`models/objects`).
 
-    Raises ValueError naming the object and where it was looked for.
+    Raises ValueError naming the object, where it was looked for, and the names there are.
     """
-    places = [Path(name), objects_folder() / name]
+    shelves = [objects_folder()]
     with contextlib.suppress(FileNotFoundError):
-        places.append(models_folder() / "objects" / name)
-    for place in places:
+        shelves.append(models_folder() / "objects")
+    for place in (Path(name).expanduser(), *(shelf / name for shelf in shelves)):
         if (place / OBJECT_FILE).is_file():
             return place
-    looked = ", ".join(str(place) for place in places[1:])
+    looked = ", ".join(str(shelf / name) for shelf in shelves)
+    known = {file.parent.name for shelf in shelves for file in shelf.glob(f"*/{OBJECT_FILE}")}
     raise ValueError(
-        f"object {str(name)!r}: no {OBJECT_FILE} in {looked}; teach it with `stn-ros teach`"
+        f"object {str(name)!r}: no {OBJECT_FILE} in {looked}; known are "
+        f"{', '.join(sorted(known))}; teach it with `stn-ros teach`"
     )
 
 

@@ -183,6 +183,20 @@ def test_longer_coefficient_lists_of_zeros_are_accepted():
     assert CameraModel.from_calibration(width=640, height=480, k=K, distortion_model="").D.size == 8
 
 
+@pytest.mark.parametrize("model", ["fisheye", "none", "None", "Plumb_Bob", "", "inverse"])
+@pytest.mark.parametrize("d", [(), [0.0] * 5])
+def test_where_nothing_is_distorted_the_model_may_have_any_name(model, d):
+    plain = CameraModel.from_calibration(width=640, height=480, k=K, d=d, distortion_model=model)
+    assert not plain.distorted
+    assert_allclose(plain.distort_points([100.0, 50.0]), [100.0, 50.0])
+
+
+def test_a_models_name_is_taken_in_letters_of_any_case():
+    named = CameraModel.from_calibration(**CALIBRATION, distortion_model="Plumb_Bob")
+    plain = CameraModel.from_calibration(**CALIBRATION)
+    assert_allclose(named.distort_points(grid()), plain.distort_points(grid()))
+
+
 @pytest.mark.parametrize(
     ("change", "cause"),
     [

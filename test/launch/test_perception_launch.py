@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,7 @@ def test_every_argument_has_a_default_and_says_what_it_is():
         ("objects:=[one, two", "is neither a name nor a list of names"),
         ("objects:={one: two}", "is neither a name nor a list of names"),
         ("params_file:=/nowhere.yaml", "there is no such file"),
+        ("log_level:=loud", "is not one of debug, info, warn, error, fatal"),
     ],
 )
 def test_arguments_of_no_use_are_refused(argument, complaint):
@@ -61,6 +63,55 @@ def test_arguments_of_no_use_are_refused(argument, complaint):
     assert result.returncode != 0
     assert argument in result.stdout
     assert complaint in result.stdout
+
+
+def refused(*arguments: str) -> str:
+    """What a launch prints that ends by itself, in vain."""
+    result = subprocess.run(
+        ["ros2", "launch", LAUNCH_FILE, *arguments],
+        capture_output=True, text=True, timeout=120, env=child_environment(),
+    )  # fmt: skip
+    assert result.returncode != 0
+    return result.stdout + result.stderr
+
+
+@needs_ros2
+def test_a_node_that_cannot_start_says_why_once_and_ends_the_launch():
+    words = refused("objects:=novel,no_such_object")
+    assert words.count("object 'no_such_object': no object.yaml in") == 1
+    assert "known are" in words
+    assert "canonicalizer-1 has refused to start: its last lines say why" in words
+    assert "Traceback" not in words
+
+
+@needs_ros2
+def test_the_home_folder_and_the_log_level_reach_the_node(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("/**:\n  ros__parameters:\n    treshold: 0.7\n")
+    words = refused(
+        "params_file:=~/mine.yaml", "objects:=~/box", "log_level:=DEBUG", "namespace:=/cell/left"
+    )
+    assert "[cell.left.canonicalizer]: parameter 'treshold' is unknown" in words
+    assert f"object '{tmp_path}/box'" in words or "object '~/box'" in words
+    debug = [line for line in words.splitlines() if "[DEBUG]" in line]
+    assert debug
+    assert all("[cell.left.canonicalizer]" in line for line in debug)
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("", []),
+        ("a", ["a"]),
+        ("a,b", ["a", "b"]),
+        ("a, b", ["a", "b"]),
+        ("[a, b]", ["a", "b"]),
+        ("12", ["12"]),
+        ("~/objects/a", ["~/objects/a"]),
+    ],
+)
+def test_objects_are_a_name_or_names(text, listed):
+    assert runpy.run_path(str(LAUNCH_FILE))["names"](text) == listed
 
 
 class Graph:

@@ -528,19 +528,6 @@ def test_detections_without_image_are_named(graph: Graph):
     graph.see()
 
 
-def test_lost_images_are_noticed(graph: Graph):
-    def lose_most() -> bool:
-        info, found, image = graph.good(graph.header())
-        graph.send(info, found, image)
-        for _ in range(30):
-            graph.info.publish(info)
-        time.sleep(0.05)
-        return "'/image' loses messages" in graph.diagnosis()
-
-    graph.wait(lose_most, "lost images are not noticed")
-    graph.see()
-
-
 def test_detections_of_another_clock_are_named(graph: Graph):
     header = graph.header()
     info, _, image = graph.good(header)

@@ -195,7 +195,7 @@ def test_a_child_that_dies_is_named_with_its_last_words(tmp_path: Path):
     status, out, err = finish(start(tmp_path, "--play", "no_such_film.mp4"))
     assert status == 1
     assert "player has ended with status 1" in out
-    assert "'no_such_film.mp4': no such film" in out
+    assert "'no_such_film.mp4': no such bag, film" in out
     assert "Traceback" not in err
     assert still_running(tmp_path) == []
 

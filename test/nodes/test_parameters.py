@@ -9,11 +9,12 @@ import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make setup`")
 import rclpy
-from rclpy.exceptions import InvalidParameterValueException
+import rclpy.parameter
+from rcl_interfaces.msg import Parameter as ParameterMessage
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from stn_ros.nodes.parameters import Parameters, Settings
+from stn_ros.nodes.parameters import Parameters, Settings, converted, misspelt
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 
 pytestmark = pytest.mark.ros
@@ -95,17 +96,73 @@ def test_values_given_at_start_are_taken(context: rclpy.Context):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "error"),
+    ("name", "value", "reason"),
     [
-        ("threshold", 1.5, InvalidParameterValueException),
-        ("region_source", "nowhere", ValueError),
+        ("threshold", 1.5, "threshold out of range"),
+        ("threshold", 2, "threshold is 2: must lie within 0 and 1"),
+        ("threshold", "high", "threshold is 'high': must be a number"),
+        ("threshold", True, "threshold is True: must be a number"),
+        ("threads", 2.5, "threads is 2.5: must be a whole number"),
+        ("threads", 65.0, "threads is 65: must lie within 0 and 64"),
+        ("threads", False, "threads is False: must be a whole number"),
+        ("rectified", 1, "rectified is 1: must be true or false"),
+        ("model", 7, "model is 7: must be a text, in quotes"),
+        ("model", None, "model is not set: must be a text"),
+        ("objects", 7, "objects is 7: must be a text or a list of texts"),
+        ("objects", [7, 8], r"objects is \[7, 8\]: must be a text or a list of texts"),
+        ("region_source", "nowhere", "region_source is 'nowhere'"),
     ],
 )
 def test_bad_values_given_at_start_are_refused(
-    context: rclpy.Context, name: str, value: object, error: type[Exception]
+    context: rclpy.Context, name: str, value: object, reason: str
 ):
-    with pytest.raises(error, match=name):
+    with pytest.raises(ValueError, match=reason) as refusal:
         Bench(context, **{name: value})
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("threshold", 1, 1.0),
+        ("threads", 2.0, 2),
+        ("objects", "novel", ("novel",)),
+        ("objects", [], ()),
+        ("objects", None, ()),  # what an empty list in a file comes to
+        ("regions", "box 1 2 3 4", ("box 1 2 3 4",)),
+    ],
+)
+def test_a_value_of_a_kindred_type_is_taken(
+    context: rclpy.Context, name: str, value: object, taken: object
+):
+    bench = Bench(context, **{name: value})
+    found = getattr(bench.parameters.settings, name)
+    assert (found, type(found)) == (taken, type(taken))
+    bench.node.destroy_node()
+
+
+def test_numbers_are_taken_for_a_list_of_floats():
+    assert converted("k", [600, 600.5], [0.0]) == [600.0, 600.5]
+    with pytest.raises(ValueError, match="k is 'x': must be a list of numbers"):
+        converted("k", "x", [0.0])
+
+
+def test_a_misspelt_parameter_is_warned_of_with_the_one_meant(context: rclpy.Context, capfd):
+    Bench(context, treshold=0.7, object=["box"], rate=10.0).node.destroy_node()
+    said = capfd.readouterr().err
+    assert "parameter 'treshold' is unknown: is 'threshold' meant?" in said
+    assert "parameter 'object' is unknown: is 'objects' meant?" in said
+    assert "rate" not in said  # another node's, from a file that they share
+
+
+def test_no_parameter_of_the_simulated_camera_is_taken_for_misspelt():
+    known = [entry.name for entry in fields(Settings)]
+    camera = (
+        "objects", "rate", "width", "height", "seed", "blur", "noise",
+        "detection_rate", "detection_jitter", "frame_id", "use_sim_time",
+        "start_type_description_service", "qos_overrides./image.subscription.reliability",
+    )  # fmt: skip
+    assert misspelt(camera, known) == {}
 
 
 def test_live_parameters_change_while_configured(bench: Bench):
@@ -114,8 +171,16 @@ def test_live_parameters_change_while_configured(bench: Bench):
     assert bench.set("detection_map", ["cup=mug", "cup=glass", "a=b=box"]) == (True, "")
     settings = bench.parameters.settings
     assert settings.threshold == 0.8
+    assert bench.set("threshold", 1) == (True, "")
+    assert bench.parameters.settings.threshold == 1.0
     assert settings.fixed_regions == [("box", 10.0, 20.0, 30.5, 40.0)]
     assert settings.classes == {"cup": ["mug", "glass"], "a=b": ["box"]}
+    empty = rclpy.parameter.get_parameter_value("[]")  # as `ros2 param set` reads it
+    (result,) = bench.node.set_parameters(
+        [Parameter.from_parameter_msg(ParameterMessage(name="regions", value=empty))]
+    )
+    assert (result.successful, result.reason) == (True, "")
+    assert bench.parameters.settings.regions == ()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +189,9 @@ def test_live_parameters_change_while_configured(bench: Bench):
         ("threshold", 1.01, "out of range"),
         ("threshold", -0.1, "out of range"),
         ("threshold", float("nan"), "out of range"),
-        ("threshold", "high", "type"),
+        ("threshold", "high", "threshold is 'high': must be a number"),
+        ("threshold", None, "threshold cannot be deleted"),
+        ("regions", 3, "regions is 3: must be a text or a list of texts"),
         ("detection_slop", 60.0, "out of range"),
         ("region_source", "somewhere", "region_source is 'somewhere': must be one of auto"),
         ("regions", ["box 10 20 30"], "regions has 'box 10 20 30': must be 'OBJECT LEFT"),

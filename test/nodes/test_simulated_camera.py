@@ -194,6 +194,14 @@ def test_a_given_frame_is_taken_as_it_is(context: rclpy.Context):
     assert {each.header.frame_id for each in received["image"].values()} == {"eye"}
 
 
+def test_parameters_of_kindred_types_are_taken_and_others_named(context: rclpy.Context):
+    camera(context, rate=10, width=160.0, height=120, objects="novel").destroy_node()
+    with pytest.raises(ValueError, match="rate is 0: must lie within"):
+        camera(context, rate=0)
+    with pytest.raises(ValueError, match="width is 'wide': must be a whole number"):
+        camera(context, width="wide")
+
+
 def test_what_cannot_be_filmed_is_named(context: rclpy.Context):
     with pytest.raises(ValueError, match="'kettle'"):
         camera(context, objects=["kettle"])

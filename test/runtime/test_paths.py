@@ -56,5 +56,8 @@ def test_objects_are_found_by_name_and_by_path(
     ObjectModel("box", np.zeros((64, 64, 3), np.uint8)).save(folder)
     assert paths.find_object("box") == folder
     assert paths.find_object(folder) == folder
-    with pytest.raises(ValueError, match=r"no_such_object.*stn-ros teach"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths.find_object("~/stn_ros/objects/box") == folder
+    known = "box, city_map, novel, tea_box"
+    with pytest.raises(ValueError, match=rf"no_such_object.*are .*{known};.*stn-ros teach"):
         paths.find_object("no_such_object")
