@@ -33,7 +33,7 @@ ROS = (
 # A room imports only those above it.
 ROOMS = {
     "geometry": Room("", "numpy cv2"),
-    "recordings": Room("geometry", "numpy cv2", late="rosbags"),
+    "recordings": Room("geometry", "numpy cv2 rosbags"),
     "synthesis": Room("geometry", "numpy cv2"),
     "transformer": Room("geometry", "numpy torch onnx onnxruntime"),
     "runtime": Room("geometry", "numpy cv2 yaml onnxruntime", late="rosbags"),
@@ -48,7 +48,9 @@ ROOMS = {
     "evaluation": Room("geometry recordings synthesis runtime teaching", "numpy cv2 tqdm rosbags"),
     "environment": Room("runtime"),
     "nodes": Room(
-        "geometry recordings runtime simulation evaluation environment", f"numpy cv2 tqdm {ROS}"
+        "geometry recordings runtime simulation evaluation environment",
+        f"numpy cv2 tqdm {ROS}",
+        late="cv_bridge",
     ),
     "interpretation": Room(
         "geometry synthesis transformer runtime training teaching",
