@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ or, with a full ROS 2: ros2 bag play out/box/bag
 Nobody knows these cameras: camera_info says a focal length as long as the image's longer side and
 no distortion, and the box is given a likely size, so poses are only plausible. Views are not
 affected."""
-PHOTOS = {
+PHOTOS: dict[str, Callable[[Path], list[Trial]]] = {
     "box": lambda folder: [box_trial(folder)],
     "graf": graf_trials,
     "leuven": lambda folder: [t for t in leuven_trials(folder) if t.group == "leuven"],

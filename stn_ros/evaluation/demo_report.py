@@ -116,6 +116,9 @@ def figures(recording: Recording, objects: Sequence[ObjectModel]) -> dict[str, A
         for stamp, found in recording.poses.items():
             truth = recording.truth.get(stamp, {}).get(name)
             if name in found and truth is not None:
+                # Whoever gives a pose knows the size and the camera.
+                assert model.size_m is not None
+                assert recording.K is not None
                 errors.append(pose_errors(found[name], truth, model.size_m, recording.K))
         every += errors
         due, given = due + len(in_view), given + len(poses)
@@ -287,7 +290,7 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 (JSON)
 
 def _draw_axes(picture: Picture, snapshot: Snapshot, model: ObjectModel) -> None:
     pose = snapshot.poses.get(model.name)
-    if pose is None or snapshot.K is None:
+    if pose is None or snapshot.K is None or model.size_m is None:
         return
     length = 0.4 * min(model.size_m)
     ends = _project(np.vstack([np.zeros(3), length * np.eye(3)]), pose, snapshot.K)
@@ -299,7 +302,7 @@ def _draw_axes(picture: Picture, snapshot: Snapshot, model: ObjectModel) -> None
 def _before(snapshot: Snapshot, model: ObjectModel) -> Picture:
     """The frame around the object; the whole frame where no pose says where it is."""
     pose = snapshot.poses.get(model.name)
-    if pose is None or snapshot.K is None:
+    if pose is None or snapshot.K is None or model.size_m is None:
         return snapshot.frame
     corners = face_in_camera(pose, model.size_m, snapshot.K)
     height, width = snapshot.frame.shape[:2]
@@ -312,7 +315,7 @@ def _caption(snapshot: Snapshot, model: ObjectModel) -> str:
     pose, truth = snapshot.poses.get(model.name), snapshot.truth.get(model.name)
     if pose is None:
         return f"{model.name}: no pose"
-    if truth is None or snapshot.K is None:
+    if truth is None or snapshot.K is None or model.size_m is None:
         x, y, z = pose.t
         return f"{model.name}: x {x:.3f}  y {y:.3f}  z {z:.3f} m"
     corner, translation, rotation = pose_errors(pose, truth, model.size_m, snapshot.K)
