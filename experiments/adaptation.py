@@ -39,7 +39,7 @@ from stn_ros.evaluation.trials import (
     accuracy,
     hold,
     jittered,
-    promise,
+    precision_and_recall,
 )
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
@@ -216,7 +216,7 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
         contestants = {"refined": Ours(bundle, [model]), "alone": Ours(bundle, [model], bare)}
         outcomes = hold(trials, contestants, 2 * settings.held_out)
     present = {way: [o for o in of if o.present] for way, of in outcomes.items()}
-    figures, trust = accuracy(present["refined"]), promise(outcomes["refined"])
+    figures, trust = accuracy(present["refined"]), precision_and_recall(outcomes["refined"])
     return {
         "right": figures["right"],
         "published_right": figures["published_right"],

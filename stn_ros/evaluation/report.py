@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stn_ros.evaluation.trials import Outcome, accuracy, promise
+from stn_ros.evaluation.trials import Outcome, accuracy, precision_and_recall
 
 
 def summarise(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
-    """Figures by contestant: accuracy by group, and the promise of its confidence."""
+    """Figures by contestant: accuracy by group, and precision and recall at the threshold."""
     summary: dict[str, Any] = {}
     for name, answers in outcomes.items():
         present = [answer for answer in answers if answer.present]
@@ -22,7 +22,7 @@ def summarise(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
                 group: accuracy([answer for answer in present if answer.group == group])
                 for group in groups
             },
-            "promise": promise(answers),
+            "promise": precision_and_recall(answers),
         }
     return summary
 

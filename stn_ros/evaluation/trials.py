@@ -166,12 +166,13 @@ def accuracy(outcomes: Sequence[Outcome]) -> dict[str, float]:
     }
 
 
-def promise(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """How far publishing an answer can be trusted; shares 0..1, NaN where there was no such case.
+def precision_and_recall(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Precision and recall at the threshold: shares 0..1, NaN where there was no such case.
 
-    `wrong_published`: of answers off by more than 8 px (look-alike turns included), the share that
-    was published; `right_published`: of answers within 3 px; `absent_rejected`: of trials whose
-    object was not there, the share that stayed silent.
+    `right_published`: of answers within 3 px, the share that was published, the recall;
+    `wrong_published`: of answers off by more than 8 px (look-alike rotations included);
+    `published_wrong`: of published answers, the share that was off by so much: 1 - precision;
+    `absent_rejected`: of trials whose object was not there, the share that stayed silent.
     """
     present = [outcome for outcome in outcomes if outcome.present]
     wrong = [outcome.published for outcome in present if WRONG_PX < outcome.error < math.inf]

@@ -28,13 +28,13 @@ def normalised_patch_to_canonical(size: tuple[int, int]) -> Array:
 
 
 def region_homography(
-    box: tuple[float, float, float, float], turn: float, size: tuple[int, int]
+    box: tuple[float, float, float, float], rotation: float, size: tuple[int, int]
 ) -> Array:
-    """Where a face may lie, were it square-on, turned by `turn` and bounded by `box`.
+    """Where a face may lie, were it square-on, rotated by `rotation` and bounded by `box`.
 
     Args:
         box: (left, top, width, height), camera pixels.
-        turn: in-plane turn of the face, degrees, clockwise as the picture is seen (y down).
+        rotation: of the face in its plane, degrees, clockwise as the picture is seen (y down).
         size: (width, height) of the canonical picture.
 
     Returns:
@@ -43,7 +43,7 @@ def region_homography(
     """
     left, top, box_width, box_height = box
     width, height = size
-    cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     bound = (abs(width * cosine) + abs(height * sine)) * (abs(width * sine) + abs(height * cosine))
     scale = math.sqrt(box_width * box_height / bound)
     centre = (left + box_width / 2, top + box_height / 2)

@@ -18,7 +18,7 @@ from stn_ros.evaluation.trials import (
     error_of,
     hold,
     jittered,
-    promise,
+    precision_and_recall,
 )
 from stn_ros.runtime.object_model import ObjectModel
 
@@ -61,8 +61,8 @@ def test_accuracy_by_hand() -> None:
     assert figures["median_ms"] == 10
 
 
-def test_promise_by_hand() -> None:
-    figures = promise(
+def test_precision_and_recall_by_hand() -> None:
+    figures = precision_and_recall(
         [
             _outcome(1.0),
             _outcome(1.0, published=False),
@@ -81,7 +81,7 @@ def test_promise_by_hand() -> None:
     assert figures["right_published"] == 0.5
     assert figures["absent_rejected"] == 0.75
     assert figures["published_wrong"] == pytest.approx(1 / 3)
-    assert math.isnan(promise([_outcome(1.0)])["absent_rejected"])
+    assert math.isnan(precision_and_recall([_outcome(1.0)])["absent_rejected"])
 
 
 def test_every_trial_is_put_to_every_contestant(tmp_path: Path) -> None:
