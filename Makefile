@@ -10,7 +10,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO RMW_IMPLEMENTATION
 export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: setup setup-test demo test lint clean
+.PHONY: setup setup-test demo test test-slow lint clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.links
@@ -20,8 +20,15 @@ setup-test: setup $(VENV)/.test
 demo: setup
 	$(BIN)/stn-ros demo
 
+# Side by side on the cores that this process may use, in an order that is drawn anew: the seed is
+# said at the head, and `make test PYTEST_ARGS="--randomly-seed=..."` repeats it.
+pytest := $(BIN)/python -m pytest -n auto --dist worksteal --durations 15
+
 test: setup-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(pytest) -m "not slow" $(PYTEST_ARGS)
+
+test-slow: setup-test
+	$(pytest) -m slow $(PYTEST_ARGS)
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -22,8 +22,9 @@ from stn_ros.geometry.homography import corner_error
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.pace import Pace
 from stn_ros.runtime.paths import models_folder
-from stn_ros.runtime.search import Pace, Sweep
+from stn_ros.runtime.sweep import Sweep
 from stn_ros.runtime.tracker import Tracker
 from stn_ros.simulation.world import World
 from stn_ros.synthesis.scene import SHARP, render_view
@@ -101,9 +102,9 @@ def search(
     canonicalizer: Canonicalizer, frame: np.ndarray, truth: Mapping[str, np.ndarray]
 ) -> list[Found]:
     """When each of the objects in a scene that stands still was found."""
-    sizes = {model.name: model.size for model in canonicalizer.objects}
+    sizes = {model.name: model.size for model in canonicalizer.objects.values()}
     tracker, pace = Tracker(canonicalizer), Pace()
-    sweep = Sweep(canonicalizer.objects)
+    sweep = Sweep(list(canonicalizer.objects.values()))
     found: dict[str, Found] = {}
     in_view, now, frames = [], 0.0, 0
     while now < PATIENCE and found.keys() != truth.keys():

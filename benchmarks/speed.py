@@ -20,9 +20,10 @@ from tqdm import tqdm
 from stn_ros.evaluation.baselines import SiftHomography
 from stn_ros.evaluation.held_out import make_faces
 from stn_ros.evaluation.trials import jittered
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
-from stn_ros.runtime.engine import Motion
+from stn_ros.runtime.canonicalizer import Canonicalizer
+from stn_ros.runtime.engines import Motion
 from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
@@ -31,7 +32,7 @@ from stn_ros.transformer.network import LocalizationNetwork
 
 
 class TorchEngine:
-    """The network in PyTorch, eager, behind the interface of `runtime.engine`."""
+    """The network in PyTorch, eager, behind the interface of `runtime.engines`."""
 
     name = "torch"
 
@@ -39,12 +40,12 @@ class TorchEngine:
         self._network = network.eval()
 
     def features(self, pictures: np.ndarray) -> np.ndarray:
-        """See `runtime.engine.Engine`."""
+        """See `runtime.engines.Engine`."""
         with torch.inference_mode():
             return self._network.features(torch.from_numpy(pictures)).numpy()
 
     def match(self, reference: np.ndarray, patches: np.ndarray, exact: bool = True) -> Motion:
-        """See `runtime.engine.Engine`; always exact."""
+        """See `runtime.engines.Engine`; always exact."""
         with torch.inference_mode():
             features = self._network.features(torch.from_numpy(patches))
             motion = self._network.match(torch.from_numpy(reference), features)

@@ -30,20 +30,20 @@ import cv2
 import numpy as np
 from runs import Runs
 
-from stn_ros.evaluation.bags import BagWriter
 from stn_ros.evaluation.trials import (
     RIGHT_PX,
     WRONG_PX,
     Ours,
     Trial,
     accuracy,
+    at_threshold,
     hold,
     jittered,
-    precision_and_recall,
 )
+from stn_ros.recordings.bag_writer import BagWriter
+from stn_ros.recordings.registry import open_recording
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
-from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import Truth, World
@@ -216,7 +216,7 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
         contestants = {"refined": Ours(bundle, [model]), "alone": Ours(bundle, [model], bare)}
         outcomes = hold(trials, contestants, 2 * settings.held_out)
     present = {way: [o for o in of if o.present] for way, of in outcomes.items()}
-    figures, trust = accuracy(present["refined"]), precision_and_recall(outcomes["refined"])
+    figures, trust = accuracy(present["refined"]), at_threshold(outcomes["refined"])
     return {
         "right": figures["right"],
         "published_right": figures["published_right"],
@@ -238,7 +238,8 @@ def _filmed(settings: Settings, name: str, seed: int) -> list[Sighting]:
         bag = Path(scratch) / "bag"
         film(camera, settings, bag)
         try:
-            return find_sightings(NetworkBundle.load(), camera.model, Recording(str(bag))).sightings
+            recording = open_recording(str(bag))
+            return find_sightings(NetworkBundle.load(), camera.model, recording).sightings
         except ValueError as error:
             print(error)
             return []

@@ -26,6 +26,9 @@ NEEDS = {
     "rosbags": "rosbags (pip install 'stn_ros[bags]')",
 }
 EPILOG = """\
+commands:
+{commands}
+
 from a photo to a pose:
   stn-ros teach box.jpg --size 0.192x0.123 --name my_box
   ros2 launch stn_ros perception.launch.py objects:=[my_box] \\
@@ -37,42 +40,42 @@ the topic objects. `stn-ros COMMAND --help` explains a command."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; returns the exit status (2 for input that can not be used)."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(
         prog="stn-ros",
         description="Aligned views and 6-DoF poses of known flat objects, from any camera.",
-        epilog=EPILOG,
+        epilog=EPILOG.format(
+            commands="\n".join(f"  {name:<15} {summary}" for name, (_, summary) in COMMANDS.items())
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--traceback", action="store_true", help="show where in the program an error came from"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = next((word for word in arguments if not word.startswith("-")), None)
-    chosen = None
-    for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        if name == asked:
-            try:
-                chosen = importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if error.name is None or error.name.startswith("stn_ros"):
-                    raise
-                needed = error.name.partition(".")[0]
-                print(f"stn-ros {name}: {NEEDS.get(needed, needed)} is missing", file=sys.stderr)
-                return 2
-            command.description = chosen.DESCRIPTION
-            chosen.add_arguments(command)
-    args = parser.parse_args(arguments)
-    assert chosen is not None
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="see below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="of the command")
+    asked = parser.parse_args(arguments)
     try:
-        return chosen.run(args)
-    except (ValueError, OSError) as error:
-        if args.traceback:
+        command = importlib.import_module(COMMANDS[asked.command][0])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("stn_ros"):
             raise
-        print(f"stn-ros {args.command}: {error}", file=sys.stderr)
+        needed = error.name.partition(".")[0]
+        print(f"stn-ros {asked.command}: {NEEDS.get(needed, needed)} is missing", file=sys.stderr)
+        return 2
+    options = argparse.ArgumentParser(
+        prog=f"stn-ros {asked.command}",
+        description=command.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(options)
+    # Intermixed: several files may stand on both sides of the options.
+    args = options.parse_intermixed_args(asked.arguments)
+    try:
+        return int(command.run(args))
+    except (ValueError, OSError) as error:
+        if asked.traceback:
+            raise
+        print(f"stn-ros {asked.command}: {error}", file=sys.stderr)
         return 2
 
 

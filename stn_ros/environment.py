@@ -2,8 +2,12 @@
 
 import logging
 import os
+import random
 import shutil
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from stn_ros.runtime.paths import models_folder
@@ -52,3 +56,22 @@ def child_environment() -> dict[str, str]:
         prefixes = [sys.prefix, *(each for each in prefixes if each not in ("", sys.prefix))]
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     return environment
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """A ROS domain that no other process on this machine gets from here until it is left.
+
+    Raises:
+        RuntimeError: all are taken.
+    """
+    # Drawn apart from `random`'s seed, or all would try the same ones.
+    for domain in random.SystemRandom().sample(range(1, 102), 101):  # 0 is everybody's
+        with closing(socket.socket(socket.AF_UNIX)) as held:
+            try:
+                held.bind(f"\0stn_ros/ROS_DOMAIN_ID={domain}")  # no file; freed with the process
+            except OSError:
+                continue
+            yield domain
+            return
+    raise RuntimeError("all ROS domains, 1 to 101, are taken: end some of the runs")

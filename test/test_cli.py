@@ -60,6 +60,21 @@ def test_wrong_use_ends_with_usage(arguments: list[str], capsys: pytest.CaptureF
     assert "usage: stn-ros" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a.jpg", "b.jpg", "--name", "x"],
+        ["a.jpg", "--name", "x", "b.jpg"],
+        ["--name", "x", "a.jpg"],
+    ],
+)
+def test_files_may_stand_on_either_side_of_options(
+    arguments: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["teach", *arguments]) == 2
+    assert "photo a.jpg: no such file" in capsys.readouterr().err
+
+
 def test_errors_come_as_a_line_or_with_their_traceback(capsys: pytest.CaptureFixture) -> None:
     arguments = ["teach", "absent.jpg", "--name", "x"]
     assert main(arguments) == 2

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import socket
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import namedtuple
@@ -64,3 +66,24 @@ def test_a_child_finds_the_packages_of_this_python(no_choice, monkeypatch):
     assert prefixes[-1] == "/opt/ros/some"
     assert (sys.prefix in prefixes) == (Path(sys.prefix) / "share/ament_index").is_dir()
     assert child[PROFILE] == environment.large_images()[PROFILE]
+
+
+def test_a_domain_is_taken_by_one_process_alone():
+    bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind('\\0stn_ros/ROS_DOMAIN_ID=%d')"
+    with environment.own_domain() as first, environment.own_domain() as second:
+        assert first != second
+        assert {first, second} <= set(range(1, 102))
+        taken = subprocess.run(
+            [sys.executable, "-c", bind % first], capture_output=True, text=True, check=False
+        )
+    assert "Address already in use" in taken.stderr
+
+
+def test_no_domain_left_is_said(monkeypatch):
+    class Taken(socket.socket):
+        def bind(self, address):
+            raise OSError
+
+    monkeypatch.setattr(environment.socket, "socket", Taken)
+    with pytest.raises(RuntimeError, match="are taken"), environment.own_domain():
+        pass

@@ -36,7 +36,8 @@ ROOMS = {
     "recordings": Room("geometry", "numpy cv2 rosbags"),
     "synthesis": Room("geometry", "numpy cv2"),
     "transformer": Room("geometry", "numpy torch onnx onnxruntime"),
-    "runtime": Room("geometry", "numpy cv2 yaml onnxruntime", late="rosbags"),
+    "runtime": Room("geometry", "numpy cv2 yaml onnxruntime"),
+    "perception": Room("geometry runtime", "numpy"),
     "simulation": Room("geometry synthesis runtime", "numpy cv2"),
     "training": Room(
         "geometry synthesis transformer runtime",
@@ -57,7 +58,7 @@ ROOMS = {
         "numpy cv2 tqdm torch matplotlib",
     ),
     "cli": Room(late="nodes teaching evaluation training interpretation"),
-    "__init__": Room(late="runtime"),
+    "__init__": Room(late="perception"),
 }
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stn_ros.evaluation.bags import BagWriter
 from stn_ros.evaluation.opencv_doc import opencv_doc
 from stn_ros.evaluation.real_photos import box_trial, graf_trials, leuven_trials, turned
 from stn_ros.evaluation.trials import Trial, jittered
+from stn_ros.recordings.bag_writer import BagWriter
 
 DESCRIPTION = """\
 Make a rosbag (mcap) of a real photo and teach the objects that are in it, at this moment, from

@@ -19,7 +19,8 @@ from stn_ros.evaluation.held_out import FRAME_SIZE, Face
 from stn_ros.evaluation.trials import jittered
 from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.geometry.planar_pose import angle_between, object_corners, planar_pose
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.alignment import Region
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.poses import pose_of_homography

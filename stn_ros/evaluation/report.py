@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stn_ros.evaluation.trials import Outcome, accuracy, precision_and_recall
+from stn_ros.evaluation.trials import Outcome, accuracy, at_threshold
 
 
 def summarise(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
-    """Figures by contestant: accuracy by group, and precision and recall at the threshold."""
+    """Figures by contestant: accuracy by group, recall and precision at the threshold."""
     summary: dict[str, Any] = {}
     for name, answers in outcomes.items():
         present = [answer for answer in answers if answer.present]
@@ -22,21 +22,23 @@ def summarise(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
                 group: accuracy([answer for answer in present if answer.group == group])
                 for group in groups
             },
-            "promise": precision_and_recall(answers),
+            "at_threshold": at_threshold(answers),
         }
     return summary
 
 
 def markdown(title: str, summary: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
-    """The figures as a Markdown page; the best share of right answers in a row is bold."""
+    """The figures as a Markdown page; the best share in a row is bold."""
     names = list(summary)
     lines = [f"# {title}", "", *[f"- {note}" for note in notes], ""]
     lines += [
-        "Share of frames with a corner error below 3 px (no answer = wrong), median corner error, "
-        "median time.",
+        "Share of frames with a published answer whose corner error is below 3 px (what is not "
+        "published is no answer) and its 95 % interval, median corner error, median time.",
         "",
-        "| condition | frames | " + " | ".join(f"{name} | median | ms" for name in names) + " |",
-        "|---" * (2 + 3 * len(names)) + "|",
+        "| condition | frames | "
+        + " | ".join(f"{name}: published and right | interval | median | ms" for name in names)
+        + " |",
+        "|---" * (2 + 4 * len(names)) + "|",
     ]
     for group in summary[names[0]]["accuracy"]:
         figures = [summary[name]["accuracy"][group] for name in names]
@@ -45,20 +47,22 @@ def markdown(title: str, summary: Mapping[str, Any], notes: Sequence[str] = ()) 
         for figure in figures:
             share = _percent(figure["right"])
             share = f"**{share}**" if figure["right"] == best else share
-            cells.append(f"{share} | {_pixels(figure['median_px'])} | {figure['median_ms']:.0f}")
+            interval = f"{100 * figure['right_low']:.0f}-{100 * figure['right_high']:.0f} %"
+            median, time = _pixels(figure["median_px"]), f"{figure['median_ms']:.0f}"
+            cells.append(f"{share} | {interval} | {median} | {time}")
         lines.append(f"| {group} | {figures[0]['trials']} | " + " | ".join(cells) + " |")
-    lines += ["", "What is published, at the default threshold:", ""]
+    lines += ["", "At the threshold:", ""]
     lines += ["| | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     rows = (
         ("answers off by > 8 px that are published", "wrong_published", "wrong_answers"),
-        ("answers within 3 px that are published", "right_published", "right_answers"),
+        ("recall: answers within 3 px that are published", "right_published", "right_answers"),
         ("absent or other object rejected", "absent_rejected", "absent_trials"),
-        ("published answers that are off by > 8 px", "published_wrong", None),
+        ("1 - precision: published answers that are off by > 8 px", "published_wrong", None),
     )
     for label, key, count in rows:
         cells = []
         for name in names:
-            figure = summary[name]["promise"]
+            figure = summary[name]["at_threshold"]
             of = f" of {figure[count]}" if count else ""
             cells.append(_percent(figure[key]) + of)
         lines.append(f"| {label} | " + " | ".join(cells) + " |")

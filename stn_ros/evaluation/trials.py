@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from stn_ros.evaluation.baselines import Box, SiftHomography, SiftSettings
 from stn_ros.geometry.homography import Array, compose, corner_error
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.drawing import Picture
@@ -147,18 +148,24 @@ def error_of(trial: Trial, homography: Array | None) -> float:
 
 
 def accuracy(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Figures of answers to trials whose object is present, shares as 0..1.
+    """Figures of what a user gets of trials whose object is present; shares as 0..1.
 
-    `right` is the share with an error below 3 px (no answer = wrong), `published_right` those of
-    them that were stood by; median, p90 in px over all trials, infinite where the answer is
-    missing; auc_N the area under the recall curve up to N px.
+    What is not published is no answer. `right` is the share published with an error below 3 px,
+    `right_low` and `right_high` its 95 % interval; median, p90 in px over all trials, infinite
+    where nothing was published; auc_N the area under the recall curve up to N px. `right_before`
+    is what `right` were, if everything was published.
     """
-    errors = np.array([outcome.error for outcome in outcomes])
+    found = np.array([outcome.error for outcome in outcomes])
     published = np.array([outcome.published for outcome in outcomes])
+    errors = np.where(published, found, math.inf)
+    right = int((errors < RIGHT_PX).sum())
+    low, high = wilson_interval(right, len(errors))
     return {
         "trials": len(errors),
-        "right": float((errors < RIGHT_PX).mean()),
-        "published_right": float(((errors < RIGHT_PX) & published).mean()),
+        "right": right / len(errors),
+        "right_low": low,
+        "right_high": high,
+        "right_before": float((found < RIGHT_PX).mean()),
         "median_px": float(np.median(errors)),
         "p90_px": float(np.quantile(errors, 0.9, method="higher")),
         **{f"auc_{n}": float(np.clip(1 - errors / n, 0, 1).mean()) for n in (1, 3, 5)},
@@ -166,8 +173,21 @@ def accuracy(outcomes: Sequence[Outcome]) -> dict[str, float]:
     }
 
 
-def precision_and_recall(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Precision and recall at the threshold: shares 0..1, NaN where there was no such case.
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """95 % confidence interval of a share, 0..1 (Wilson 1927).
+
+    Example:
+        >>> [round(limit, 3) for limit in wilson_interval(84, 84)]
+        [0.956, 1.0]
+    """
+    z2 = 1.959964**2
+    centre = (hits + z2 / 2) / (trials + z2)
+    spread = math.sqrt(z2 * (hits * (trials - hits) / trials + z2 / 4)) / (trials + z2)
+    return max(0.0, centre - spread), min(1.0, centre + spread)
+
+
+def at_threshold(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Recall and precision of what is published; shares 0..1, NaN where there was no such case.
 
     `right_published`: of answers within 3 px, the share that was published, the recall;
     `wrong_published`: of answers off by more than 8 px (look-alike rotations included);

@@ -50,6 +50,7 @@ class PoseSolution:
         covariance: 6x6 in ROS order (x, y, z, rotations about the camera frame's x, y, z), in m and
             rad; None if the corners came without one. It holds the uncertainty between the two
             solutions too, each weighted by how well it explains the corners.
+        ambiguous: whether another pose explains the corners as well, see `ambiguous`.
     """
 
     R: Array
@@ -57,6 +58,7 @@ class PoseSolution:
     reprojection_error: float
     chi_square: float
     covariance: Array | None
+    ambiguous: bool = False
 
 
 def planar_pose(

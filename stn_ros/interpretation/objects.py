@@ -39,16 +39,13 @@ from stn_ros.geometry.patch import (
 )
 from stn_ros.interpretation import report, sensitivity, theta
 from stn_ros.interpretation.study import Example, Frame, Picture, Study
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import (
-    SEARCH,
-    Canonicalizer,
-    CanonicalizerSettings,
-    Region,
-)
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.photometric import PhotometricRefiner
+from stn_ros.runtime.region_search import ROTATIONS, STAGES
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.solver import fit_motion
 from stn_ros.synthesis.scene import SHARP, View, render_view
@@ -102,7 +99,7 @@ class Stages:
         for weight in self.network.parameters():
             weight.requires_grad_(False)
         self.model = model
-        named = [stage for stage, _ in SEARCH]
+        named = [stage for stage, _ in STAGES]
         self.names = (
             *(f"{name} again" if name in named[:i] else name for i, name in enumerate(named)),
             "photometric",
@@ -122,10 +119,9 @@ class Stages:
 
     def walk(self, frame: Picture, box: tuple[float, float, float, float]) -> Walk:
         """Align the object in a box (left, top, width, height) of a frame (BGR)."""
-        rotations = CanonicalizerSettings().turns
         to_frame = normalised_to_pixel((frame.shape[1], frame.shape[0]))
         starts = [
-            region_homography(box, i * 360.0 / rotations, self.model.size) for i in range(rotations)
+            region_homography(box, i * 360.0 / ROTATIONS, self.model.size) for i in range(ROTATIONS)
         ]
         now = torch.from_numpy(
             np.array([invert(to_frame) @ start @ self._to_canonical for start in starts])
@@ -134,7 +130,7 @@ class Stages:
         ways: list[list[Tensor]] = [[each] for each in now]
         seen: list[list[Tensor]] = [[] for _ in now]
         motion = None
-        for side, reference, (_, keep) in zip(self._patches, self._references, SEARCH, strict=True):
+        for side, reference, (_, keep) in zip(self._patches, self._references, STAGES, strict=True):
             count = len(now)
             with torch.no_grad():
                 (step,) = Cascade(self.network, [side])(

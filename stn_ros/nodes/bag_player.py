@@ -17,8 +17,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
-from stn_ros.evaluation.bags import raw_messages
 from stn_ros.nodes import process
+from stn_ros.recordings.bags import raw_messages
 
 _TICK = 0.005
 

@@ -3,7 +3,6 @@
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,74 +13,134 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
-from stn_ros.geometry.camera import CameraModel
-from stn_ros.geometry.virtual_camera import virtual_camera
-from stn_ros.nodes import detections, messages, process
+from stn_ros.nodes import process
+from stn_ros.nodes.cv_bridge_decoder import cv_bridge_decoder
 from stn_ros.nodes.diagnostics import ERROR, Monitor
-from stn_ros.nodes.inputs import Calibration, subscribe, why_silent
+from stn_ros.nodes.frame_processor import Frame, FrameProcessor
+from stn_ros.nodes.inputs import subscribe, why_silent
 from stn_ros.nodes.mailbox import Worker
-from stn_ros.nodes.outputs import Outputs, Sighting, identify
+from stn_ros.nodes.outputs import Outputs
 from stn_ros.nodes.parameters import Parameters, Settings
-from stn_ros.nodes.poses import Poses
-from stn_ros.nodes.synchronizer import Synchronizer
+from stn_ros.nodes.region_sources import SILENCE, RegionSources
+from stn_ros.recordings.camera_info import Calibration
+from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import (
-    Alignment,
-    Canonicalizer,
-    CanonicalizerSettings,
-    Region,
-)
-from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.runtime.search import Pace, Sweep
-from stn_ros.runtime.tracker import SEARCHES, Tracker
+from stn_ros.runtime.pipeline import Pipeline
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-SILENCE = 1.0  # seconds after which an input that does not come is worth a word
 LOSSY = 0.8  # images per camera_info below which DDS must have lost some
-RECENT = 10.0  # seconds; a stamp further from now is of another clock and tells no latency
 
 
-class Frame(NamedTuple):
-    """An image message and when it came, in seconds of a clock that never jumps."""
+class _Configured(NamedTuple):
+    """What there is while the node is configured."""
 
-    msg: Image | CompressedImage
-    arrival: float
+    canonicalizer: Canonicalizer
+    outputs: Outputs
+
+
+class _Active:
+    """What there is while the node is active: subscriptions and the thread that does the work.
+
+    The executor's thread receives; the worker's decodes, perceives and publishes.
+    """
+
+    def __init__(self, node: "CanonicalizerNode", configured: _Configured) -> None:
+        settings, monitor = node.settings, node.monitor
+        self.since = time.monotonic()
+        self.arrivals: dict[str, float] = {}
+        self.calibration = Calibration(settings.rectified)
+        self.sources = RegionSources(
+            configured.canonicalizer.objects, settings, monitor, self.since
+        )
+        image_topic = node.resolve_topic_name("image")
+        self.processor = FrameProcessor(
+            Pipeline(configured.canonicalizer),
+            self.sources,
+            ImageDecoder(
+                lambda text: monitor.problem("bit depth", f"{image_topic}: {text}"),
+                cv_bridge_decoder(),
+            ),
+            self.calibration,
+            configured.outputs,
+            monitor,
+            lambda: node.settings,
+            lambda: node.get_clock().now().nanoseconds,
+            (image_topic, node.resolve_topic_name("camera_info")),
+        )
+        self._node = node
+        self._worker: Worker[Frame] = Worker(self.processor.process, self._failed)
+        self._worker.start()
+        self._dropped = 0
+        if settings.image_transport == "compressed":
+            kind, topic = CompressedImage, f"{image_topic}/compressed"
+        else:
+            kind, topic = Image, "image"
+        self.inputs: dict[str, Subscription] = {
+            "images": subscribe(node, kind, topic, self._on_image, depth=5),
+            "camera_info": subscribe(node, CameraInfo, "camera_info", self._on_info, depth=5),
+            "detections": subscribe(
+                node, Detection2DArray, "detections", self._on_detections, depth=10
+            ),
+        }
+        self.look_for_detector()
+
+    def stop(self) -> None:
+        """Stop receiving and finish the frame in hand."""
+        for subscription in self.inputs.values():
+            self._node.destroy_subscription(subscription)
+        self._worker.stop()
+
+    def dropped(self) -> int:
+        """Images dropped since this was last asked."""
+        dropped = self._worker.dropped - self._dropped
+        self._dropped = self._worker.dropped
+        return dropped
+
+    def look_for_detector(self) -> None:
+        """Find out whether somebody publishes detections."""
+        topic = self.inputs["detections"].topic_name
+        self.sources.detections.connected = self._node.count_publishers(topic) > 0
+
+    def _on_image(self, msg: Image | CompressedImage) -> None:
+        self._arrived("images")
+        self._worker.put(Frame(msg, time.monotonic()))
+
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._arrived("camera_info")
+        self.calibration.update(msg)
+
+    def _on_detections(self, msg: Detection2DArray) -> None:
+        self._arrived("detections")
+        self.sources.detections.put(msg)
+
+    def _arrived(self, name: str) -> None:
+        self._node.monitor.count(name)
+        self.arrivals[name] = time.monotonic()
+
+    def _failed(self, error: Exception) -> None:
+        if not self._node.context.ok():
+            return  # the process is ending, and nothing can be published any more
+        text = f"frame lost by {type(error).__name__}: {error}"
+        self._node.monitor.problem("frame", text, ERROR)
+        self._node.get_logger().debug("".join(traceback.format_exception(error)))
 
 
 class CanonicalizerNode(LifecycleNode):
     """Topics: README. Parameters: `Settings`, config/perception.yaml.
 
-    The executor's thread receives; a worker's decodes, aligns and publishes. Images are received
-    only while the node is active.
+    Images are received only while the node is active.
     """
 
     def __init__(self, **arguments: object) -> None:
         # First what destroy_node needs: a node whose parameters are refused is destroyed, too.
-        self._inputs: dict[str, Subscription] = {}
-        self._worker: Worker[Frame] = Worker(self._process, self._failed)
+        self._configured: _Configured | None = None
+        self._active: _Active | None = None
         super().__init__("canonicalizer", **arguments)
-        self._monitor = Monitor(self._log)
-        self._objects: dict[str, ObjectModel] = {}
-        self._canonicalizer: Canonicalizer | None = None
-        self._tracker: Tracker | None = None
-        self._outputs: Outputs | None = None
-        self._configuration = Parameters(self, lambda: self._canonicalizer is not None)
-        self._synchronizer: Synchronizer[Detection2DArray] = Synchronizer(
-            self.settings.detection_slop
-        )
-        self._poses = Poses()
-        self._sweep: Sweep | None = None
-        self._pace = Pace()
-        self._calibration = Calibration(rectified=False)
-        self._arrivals: dict[str, float] = {}
-        self._detections_come = False
-        self._camera_frame = ""
-        self._newest_stamp = 0
-        self._in_view: list[Alignment] = []
-        self._active_since = 0.0
-        self._dropped = 0
+        self.monitor = Monitor(self._log)
+        self._parameters_in_use = Parameters(self, lambda: self._configured is not None)
         self._refusal = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # On a steady clock: diagnostics must go on when a simulated one stands still.
@@ -96,7 +155,7 @@ class CanonicalizerNode(LifecycleNode):
     @property
     def settings(self) -> Settings:
         """The parameters' values right now."""
-        return self._configuration.settings
+        return self._parameters_in_use.settings
 
     # Life cycle.
 
@@ -104,10 +163,12 @@ class CanonicalizerNode(LifecycleNode):
         """Load the network and the objects, make the publishers; refuse, naming what is wrong."""
         settings = self.settings
         try:
-            objects, canonicalizer = _load(settings)
+            canonicalizer = _load(settings)
             prefix = settings.tf_prefix
-            self._outputs = Outputs(
-                self, objects, self.get_namespace().strip("/") if prefix == "auto" else prefix
+            outputs = Outputs(
+                self,
+                canonicalizer.objects,
+                self.get_namespace().strip("/") if prefix == "auto" else prefix,
             )
         except Exception as error:  # rclpy would swallow it
             self._refusal = f"cannot configure: {error}"
@@ -115,34 +176,14 @@ class CanonicalizerNode(LifecycleNode):
             self.get_logger().debug(traceback.format_exc())
             return FAILURE
         self._refusal = ""
-        self._objects, self._canonicalizer = objects, canonicalizer
-        self.get_logger().info(f"configured for {', '.join(objects)}")
+        self._configured = _Configured(canonicalizer, outputs)
+        self.get_logger().info(f"configured for {', '.join(canonicalizer.objects)}")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start afresh: subscribe and work."""
-        self._tracker = Tracker(self._canonicalizer)
-        self._sweep, self._pace = Sweep(list(self._objects.values())), Pace()
-        self._poses.clear()
-        self._synchronizer.clear()
-        self._calibration = Calibration(self.settings.rectified)
-        self._arrivals = {}
-        self._newest_stamp = 0
-        self._in_view = []
-        self._active_since = time.monotonic()
-        self._worker.start()
-        if self.settings.image_transport == "compressed":
-            kind, topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
-        else:
-            kind, topic = Image, "image"
-        self._inputs = {
-            "images": subscribe(self, kind, topic, self._on_image, depth=5),
-            "camera_info": subscribe(self, CameraInfo, "camera_info", self._on_info, depth=5),
-            "detections": subscribe(
-                self, Detection2DArray, "detections", self._on_detections, depth=10
-            ),
-        }
-        self._look_for_detector()
+        assert self._configured is not None
+        self._active = _Active(self, self._configured)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -153,9 +194,9 @@ class CanonicalizerNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of network, objects and publishers."""
         self._stop()
-        if self._outputs is not None:
-            self._outputs.close()
-        self._objects, self._canonicalizer, self._outputs = {}, None, None
+        if self._configured is not None:
+            self._configured.outputs.close()
+        self._configured = None
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -174,29 +215,11 @@ class CanonicalizerNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self) -> None:
-        for subscription in self._inputs.values():
-            self.destroy_subscription(subscription)
-        self._inputs = {}
-        self._worker.stop()
+        active, self._active = self._active, None
+        if active is not None:
+            active.stop()
 
-    # On the executor's thread.
-
-    def _on_image(self, msg: Image | CompressedImage) -> None:
-        self._arrived("images")
-        self._worker.put(Frame(msg, time.monotonic()))
-
-    def _on_info(self, msg: CameraInfo) -> None:
-        self._arrived("camera_info")
-        self._calibration.update(msg)
-
-    def _on_detections(self, msg: Detection2DArray) -> None:
-        self._arrived("detections")
-        self._detections_come = True
-        self._synchronizer.put(messages.nanoseconds(msg.header.stamp), msg)
-
-    def _arrived(self, name: str) -> None:
-        self._monitor.count(name)
-        self._arrivals[name] = time.monotonic()
+    # Diagnostics.
 
     def _log(self, level: bytes, text: str) -> None:
         # Two lines, because rclpy refuses another severity from the same one.
@@ -207,43 +230,42 @@ class CanonicalizerNode(LifecycleNode):
 
     def _report(self) -> None:
         """Publish diagnostics; name what is missing if nothing comes in."""
-        monitor = self._monitor
+        monitor, active, configured = self.monitor, self._active, self._configured
         state = self._state_machine.current_state[1]
-        if self._inputs:
-            self._look_for_silence()
         if self._refusal:
             monitor.problem("configure", self._refusal, ERROR)
-        dropped, self._dropped = self._worker.dropped - self._dropped, self._worker.dropped
-        monitor.count("dropped", dropped)
-        facts = {"state": state, "objects": ", ".join(self._objects)}
-        facts.update({f"object {name}": "not looked for" for name in self._objects})
-        if self._canonicalizer is not None:
-            facts["engine"] = OnnxEngine.name
-        if self._outputs is not None and self._outputs.failures:
-            facts["messages refused by DDS"] = str(self._outputs.failures)
+        facts, summary, camera_frame = {"state": state}, state, ""
+        if configured is not None:
+            objects = configured.canonicalizer.objects
+            facts["objects"] = ", ".join(objects)
+            facts.update({f"object {name}": "not looked for" for name in objects})
+            facts["engine"] = configured.canonicalizer.engine_name
+            if configured.outputs.failures:
+                facts["messages refused by DDS"] = str(configured.outputs.failures)
+        if active is not None:
+            self._look_for_silence(active)
+            monitor.count("dropped", active.dropped())
+            camera_frame = active.processor.camera_frame
+            in_view = sorted(active.processor.names_in_view)
+            summary = f"{', '.join(in_view) or 'no object'} in view"
         self._diagnostics.publish(
             monitor.report(
                 f"{self.get_fully_qualified_name()}: perception",
-                self._camera_frame,
-                f"{', '.join(sorted(self._names_in_view)) or 'no object'} in view"
-                if self._inputs
-                else state,
+                camera_frame,
+                summary,
                 facts,
                 self.get_clock().now(),
             )
         )
 
-    def _look_for_silence(self) -> None:
+    def _look_for_silence(self, active: _Active) -> None:
         """Name the causes of inputs that should come and do not."""
-        monitor = self._monitor
-        self._look_for_detector()
+        monitor, inputs = self.monitor, active.inputs
+        active.look_for_detector()
         now = time.monotonic()
-        silent = {
-            name: now - self._arrivals.get(name, self._active_since) > SILENCE
-            for name in self._inputs
-        }
+        silent = {name: now - active.arrivals.get(name, active.since) > SILENCE for name in inputs}
         if silent["images"]:
-            text = why_silent(self, self._inputs["images"])
+            text = why_silent(self, inputs["images"])
             if not silent["detections"]:
                 text += "; detections come, but have no image"
             monitor.problem("no image", text, ERROR)
@@ -251,189 +273,29 @@ class CanonicalizerNode(LifecycleNode):
         if images and images + 2 < LOSSY * infos:
             monitor.problem(
                 "lost images",
-                f"'{self._inputs['images'].topic_name}' loses messages: {images} images came with "
+                f"'{inputs['images'].topic_name}' loses messages: {images} images came with "
                 f"{infos} camera_info; see README, 'Large images'",
             )
-        if silent["camera_info"] and "camera_info" not in self._arrivals:
-            text = why_silent(self, self._inputs["camera_info"])
+        if silent["camera_info"] and "camera_info" not in active.arrivals:
+            text = why_silent(self, inputs["camera_info"])
             monitor.problem("no camera_info", f"{text}; views go out, poses do not")
         if silent["detections"] and self.settings.region_source == "detections":
-            monitor.problem("no detections", why_silent(self, self._inputs["detections"]))
-
-    def _look_for_detector(self) -> None:
-        self._detections_come = self.count_publishers(self._inputs["detections"].topic_name) > 0
-
-    # On the worker's thread.
-
-    def _failed(self, error: Exception) -> None:
-        if not self.context.ok():
-            return  # the process is ending, and nothing can be published any more
-        self._monitor.problem("frame", f"frame lost by {type(error).__name__}: {error}", ERROR)
-        self.get_logger().debug("".join(traceback.format_exception(error)))
-
-    def _process(self, item: Frame) -> None:
-        start = time.monotonic()
-        settings, monitor, msg = self.settings, self._monitor, item.msg
-        stamp = messages.nanoseconds(msg.header.stamp)
-        self._camera_frame = msg.header.frame_id
-        if stamp < self._newest_stamp:
-            monitor.problem(
-                "clock",
-                "stamps jumped back by "
-                f"{(self._newest_stamp - stamp) * 1e-9:.3f} s: tracking starts afresh",
-            )
-            self._poses.clear()
-            self._in_view = []
-        self._newest_stamp = stamp
-        try:
-            compressed = isinstance(msg, CompressedImage)
-            frame = messages.decode(msg) if compressed else messages.to_bgr(msg)
-        except ValueError as error:
-            monitor.problem("image", f"{self.resolve_topic_name('image')}: {error}", ERROR)
-            return
-        size = frame.shape[1], frame.shape[0]
-        camera = self._camera_for(size)
-        canonicalizer = self._canonicalizer
-        canonicalizer.settings = replace(canonicalizer.settings, threshold=settings.threshold)
-        sweeping = self._region_source() == "whole_image"
-        if sweeping:
-            searches = self._pace.searches(item.arrival, following=bool(self._in_view))
-            regions = self._sweep.regions(frame, self._in_view, searches)
-        else:
-            searches, regions = SEARCHES, self._regions(stamp, size)
-        alignments = self._tracker.update(frame, stamp * 1e-9, regions, camera, searches)
-        self._in_view = [one for one in alignments if one.accepted]
-        sightings = self._sightings(alignments, stamp * 1e-9, camera)
-        if not msg.header.frame_id:
-            monitor.problem(
-                "frame_id",
-                f"{self.resolve_topic_name('image')}: images have no frame_id; "
-                "transforms do not go out",
-            )
-        transforms = settings.publish_tf and msg.header.frame_id != ""
-        self._outputs.publish(msg.header, sightings, transforms)
-        self._outputs.publish_debug(msg.header, frame, alignments, camera)
-        end = time.monotonic()
-        if sweeping:
-            self._pace.took(len(regions), end - start)
-        monitor.count("processed")
-        monitor.duration("processing", end - start)
-        monitor.duration("latency since arrival", end - item.arrival)
-        age = (self.get_clock().now().nanoseconds - stamp) * 1e-9
-        if 0 <= age < RECENT:
-            monitor.duration("latency since stamp", age)
-
-    def _camera_for(self, size: tuple[int, int]) -> CameraModel | None:
-        """The camera of images of this size; None, with the cause told, if there is none."""
-        try:
-            return self._calibration.camera(size)  # its absence is told by _look_for_silence
-        except ValueError as error:
-            topic = self.resolve_topic_name("camera_info")
-            self._monitor.problem("camera_info", f"{topic}: {error}; views go out, poses do not")
-            return None
-
-    @property
-    def _names_in_view(self) -> set[str]:
-        return {one.object_name for one in self._in_view}
-
-    def _region_source(self) -> str:
-        source = self.settings.region_source
-        if source != "auto":
-            return source
-        if self._detections_come:
-            return "detections"
-        return "fixed" if self.settings.regions else "whole_image"
-
-    def _regions(self, stamp: int, size: tuple[int, int]) -> list[Region] | None:
-        """Where to look in the image of this stamp and size; None if nobody has said (yet).
-
-        Detections are fresh, so they may show another instance of an object in view; a standing
-        region is searched only for what is not in view.
-        """
-        settings, monitor = self.settings, self._monitor
-        if self._region_source() == "fixed":
-            regions = [Region(*entry) for entry in settings.fixed_regions]
-            unknown = {region.object_name for region in regions} - self._objects.keys()
-            if unknown:
-                monitor.problem(
-                    "regions",
-                    f"regions of unknown objects {', '.join(unknown)}: "
-                    f"known are {', '.join(self._objects)}",
-                )
-            absent = self._objects.keys() - self._names_in_view
-            return [region for region in regions if region.object_name in absent]
-        self._synchronizer.slop = settings.detection_slop
-        match = self._synchronizer.take(stamp)
-        if match.item is None:
-            if match.gap is not None:
-                monitor.problem(
-                    "stamps",
-                    f"stamps apart: the nearest detections are {abs(match.gap):.3f} s "
-                    f"{'older' if match.gap > 0 else 'younger'} than the image; see the parameter "
-                    "detection_slop, and whether both come from one clock",
-                )
-            return None
-        monitor.count("detections used")
-        regions, wrong = detections.regions(
-            match.item, self._objects, settings.classes, settings.detection_min_score, size
-        )
-        if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            monitor.problem("detections", f"left out: {wrong[0]}{more}")
-        return regions
-
-    def _sightings(
-        self, alignments: Sequence[Alignment], stamp: float, camera: CameraModel | None
-    ) -> list[Sighting]:
-        """What was found, named and posed; diagnostics hear of all that was looked for."""
-        sightings: list[Sighting] = []
-        for alignment in alignments:
-            name = alignment.object_name
-            state = f"confidence {alignment.confidence:.2f}"
-            if not alignment.accepted:
-                self._monitor.object_state(name, f"{state}, refused")
-                continue
-            identity = identify(alignment, self._objects)
-            state += ", tracked" if alignment.tracked else ", located"
-            size_m, pose, view_camera = self._objects[name].size_m, None, None
-            if size_m is None:
-                state += ", no pose: its size is unknown"
-            elif camera is not None:
-                try:
-                    pose, ambiguous = self._poses.estimate(
-                        identity,
-                        stamp,
-                        alignment.corners,
-                        alignment.corner_covariance,
-                        size_m,
-                        camera.K,
-                    )
-                    view_camera = virtual_camera(self._objects[name].size, size_m, pose)
-                except ValueError as error:
-                    pose, ambiguous = None, False
-                    state += f", no pose: {error}"
-                if ambiguous:
-                    self._monitor.count(f"ambiguous poses of {identity}")
-                    state += ", pose ambiguous: two tilts explain it"
-            self._monitor.object_state(identity, state)
-            sightings.append(Sighting(identity, alignment, size_m, pose, view_camera))
-        return sightings
+            monitor.problem("no detections", why_silent(self, inputs["detections"]))
 
 
-def _load(settings: Settings) -> tuple[dict[str, ObjectModel], Canonicalizer]:
-    """The objects by name and the canonicalizer for them; ValueError or OSError name the cause."""
-    objects: dict[str, ObjectModel] = {}
+def _load(settings: Settings) -> Canonicalizer:
+    """The canonicalizer of the objects asked for; ValueError or OSError name the cause."""
+    models: list[ObjectModel] = []
     for entry in settings.objects:
         model = ObjectModel.load(find_object(entry))
-        if model.name in objects:
+        if any(model.name == other.name for other in models):
             raise ValueError(f"objects has two of the name '{model.name}'")
-        objects[model.name] = model
-    if not objects:
+        models.append(model)
+    if not models:
         raise ValueError("the parameter objects is empty: name at least one object")
-    bundle = NetworkBundle.load(settings.model or None)
-    return objects, Canonicalizer(
-        bundle,
-        list(objects.values()),
+    return Canonicalizer(
+        NetworkBundle.load(settings.model or None),
+        models,
         CanonicalizerSettings(threshold=settings.threshold, threads=settings.threads),
     )
 

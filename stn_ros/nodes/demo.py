@@ -18,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
-from stn_ros.environment import child_environment
+from stn_ros.environment import child_environment, own_domain
 from stn_ros.evaluation import demo_report
 from stn_ros.nodes import process
 from stn_ros.nodes.children import Child
@@ -131,7 +131,7 @@ class Graph:
         self._args, self._ends = args, ends
         self._children: list[Child] = []
         # Nobody else's graph, on this machine or another, is seen or disturbed.
-        self._domain = 1 + os.getpid() % 100
+        self._domain = ends.enter_context(own_domain())
         os.environ.update(
             child_environment(),
             ROS_DOMAIN_ID=str(self._domain),

@@ -16,7 +16,7 @@ from vision_msgs.msg import (
     ObjectHypothesisWithPose,
 )
 
-from stn_ros.runtime.canonicalizer import Region
+from stn_ros.runtime.alignment import Region
 
 
 def regions(

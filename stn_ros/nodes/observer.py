@@ -19,7 +19,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray
 
 from stn_ros.evaluation.demo_report import Pose, Recording, Snapshot
-from stn_ros.nodes import messages
+from stn_ros.recordings.camera_info import camera_model
+from stn_ros.recordings.encodings import to_bgr
 
 DEPTH = 30  # a second of images: nothing is lost while another process has this one's core
 _CALIBRATION, _TRUTH, _OBJECTS = "camera_info", "truth/objects", "objects"
@@ -133,11 +134,11 @@ class Observer(Node):
         if not infos:
             return None
         message = deserialize_message(infos[max(infos)], CameraInfo)
-        return messages.camera_model(message, rectified=False).K
+        return camera_model(message, rectified=False).K
 
 
 def _picture(serialized: bytes) -> np.ndarray:
-    return messages.to_bgr(deserialize_message(serialized, Image))
+    return to_bgr(deserialize_message(serialized, Image))
 
 
 def _pose(detection: Detection3D) -> Pose:

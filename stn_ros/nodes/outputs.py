@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -16,31 +17,13 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 
 from stn_ros.geometry.camera import CameraModel
-from stn_ros.geometry.planar_pose import PoseSolution
-from stn_ros.geometry.virtual_camera import VirtualCamera
 from stn_ros.nodes import detections, messages, overlay
-from stn_ros.runtime.canonicalizer import Alignment
+from stn_ros.runtime.alignment import Alignment
+from stn_ros.runtime.sighting import Sighting
 
 RCLError = rclpy_implementation.RCLError
 # Reliable suits every subscriber (REP-2003); as tf2_ros has it, /tf keeps a hundred.
 RESULTS, TF = QoSProfile(depth=5), QoSProfile(depth=100)
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """One object in one frame: its name among the objects in view, alignment, size and pose.
-
-    identity  the object's name; with a number for its second, third ... instance in view
-    size_m    (width, height) in metres, None if unknown
-    pose      object -> camera's optical frame, None without a size or a calibrated camera
-    camera    the virtual camera of the aligned view, None without a pose
-    """
-
-    identity: str
-    alignment: Alignment
-    size_m: tuple[float, float] | None
-    pose: PoseSolution | None
-    camera: VirtualCamera | None
 
 
 def identify(alignment: Alignment, objects: Collection[str]) -> str:
@@ -57,16 +40,18 @@ def identify(alignment: Alignment, objects: Collection[str]) -> str:
 class Outputs:
     """The publishers and what goes out on them. Everything carries the source image's stamp."""
 
-    def __init__(self, node: Node, identities: Collection[str], tf_prefix: str) -> None:
+    def __init__(self, node: Node, objects: Collection[str], tf_prefix: str) -> None:
         self._node = node
+        self._objects = tuple(objects)
         self._prefix = f"{tf_prefix}/" if tf_prefix else ""
         self._publishers: list[Publisher] = []
         self._aligned: dict[str, tuple[Publisher, Publisher]] = {}
-        self._objects = self._publisher(Detection3DArray, "objects", RESULTS)
+        self._detections = self._publisher(Detection3DArray, "objects", RESULTS)
         self._debug = self._publisher(Image, "debug/image", RESULTS)
         self._tf = self._publisher(TFMessage, "/tf", TF)
-        for identity in identities:
-            self._add(identity)
+        self._tf_stamp: Time | None = None
+        for name in objects:
+            self._add(name)
         self.failures = 0
 
     def close(self) -> None:
@@ -76,36 +61,46 @@ class Outputs:
         self._publishers.clear()
 
     def publish(self, header: Header, sightings: Sequence[Sighting], publish_tf: bool) -> None:
-        """Publish what was seen in the image of `header`: views, poses, transforms."""
-        transforms = []
+        """Publish what was seen in the image of `header`: transforms, poses, views.
+
+        Transforms go first: who has a view shall find them. They go once for a stamp: tf2 warns of
+        any repeated one.
+        """
+        named = [(identify(one.alignment, self._objects), one) for one in sightings]
+        transforms = [each for name, one in named for each in self._transforms(header, name, one)]
+        if publish_tf and transforms and header.stamp != self._tf_stamp:
+            self._tf_stamp = header.stamp
+            self._send(self._tf, TFMessage(transforms=transforms))
         array = Detection3DArray(header=header)
-        for sighting in sightings:
-            alignment, pose, camera = sighting.alignment, sighting.pose, sighting.camera
-            frame = f"{self._prefix}{sighting.identity}"
-            view = Header(stamp=header.stamp, frame_id=f"{frame}/view")
-            if pose is not None and camera is not None:
-                on_object = Header(stamp=header.stamp, frame_id=frame)
-                transforms += [
-                    detections.transform(pose.R, pose.t, header, frame),
-                    detections.transform(camera.R, camera.t, on_object, view.frame_id),
-                ]
+        for name, one in named:
+            if one.pose is not None and one.size_m is not None:
                 array.detections.append(
                     detections.detection3d(
-                        sighting.identity,
-                        alignment.object_name,
-                        alignment.confidence,
-                        pose.R,
-                        pose.t,
-                        pose.covariance,
-                        sighting.size_m,
+                        name,
+                        one.object_name,
+                        one.confidence,
+                        one.pose.R,
+                        one.pose.t,
+                        one.pose.covariance,
+                        one.size_m,
                         header,
                     )
                 )
-            K = None if camera is None else camera.K
-            self._publish_view(sighting.identity, alignment.view, K, view)
-        if publish_tf and transforms:
-            self._send(self._tf, TFMessage(transforms=transforms))
-        self._send(self._objects, array)
+        self._send(self._detections, array)
+        for name, one in named:
+            self._publish_view(header, name, one)
+
+    def _transforms(self, header: Header, name: str, sighting: Sighting) -> list[TransformStamped]:
+        """Camera -> object -> view; none without a pose."""
+        pose, camera = sighting.pose, sighting.virtual_camera
+        if pose is None or camera is None:
+            return []
+        frame = f"{self._prefix}{name}"
+        on_object = Header(stamp=header.stamp, frame_id=frame)
+        return [
+            detections.transform(pose.R, pose.t, header, frame),
+            detections.transform(camera.R, camera.t, on_object, f"{frame}/view"),
+        ]
 
     def publish_debug(
         self,
@@ -119,21 +114,22 @@ class Outputs:
             picture = overlay.draw(frame, alignments, camera)
             self._send(self._debug, messages.image_message(picture, header))
 
-    def _publish_view(
-        self, identity: str, view: np.ndarray, K: np.ndarray | None, header: Header
-    ) -> None:
-        if identity not in self._aligned:
-            self._add(identity)
-        image, info = self._aligned[identity]
+    def _publish_view(self, header: Header, name: str, sighting: Sighting) -> None:
+        """The view, while somebody looks, and its camera."""
+        if name not in self._aligned:
+            self._add(name)
+        image, info = self._aligned[name]
+        on_view = Header(stamp=header.stamp, frame_id=f"{self._prefix}{name}/view")
         if image.get_subscription_count():
-            self._send(image, messages.image_message(view, header))
-        size = view.shape[1], view.shape[0]
-        self._send(info, messages.camera_info_message(K, size, header))
+            self._send(image, messages.image_message(sighting.view, on_view))
+        camera = sighting.virtual_camera
+        K = None if camera is None else camera.K
+        self._send(info, messages.camera_info_message(K, sighting.alignment.size, on_view))
 
-    def _add(self, identity: str) -> None:
-        self._aligned[identity] = (
-            self._publisher(Image, f"{identity}/aligned/image", RESULTS),
-            self._publisher(CameraInfo, f"{identity}/aligned/camera_info", RESULTS),
+    def _add(self, name: str) -> None:
+        self._aligned[name] = (
+            self._publisher(Image, f"{name}/aligned/image", RESULTS),
+            self._publisher(CameraInfo, f"{name}/aligned/camera_info", RESULTS),
         )
 
     def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from stn_ros.geometry.camera import CameraModel
-from stn_ros.runtime.canonicalizer import Alignment
+from stn_ros.runtime.alignment import Alignment
 
 FOUND, REFUSED, BORDER = (80, 220, 60), (60, 60, 230), (0, 0, 0)
 _POINTS_PER_EDGE = 8  # a distorted edge is a curve

@@ -16,7 +16,10 @@ from std_msgs.msg import Header
 
 from stn_ros.nodes import process
 from stn_ros.nodes.messages import camera_info_message, image_message
-from stn_ros.runtime.frames import RATE, Source
+from stn_ros.recordings.bags import Bag
+from stn_ros.recordings.pictures import RATE, Device
+from stn_ros.recordings.recording import Frame
+from stn_ros.recordings.registry import open_recording
 
 
 def intrinsics(k: Sequence[float], field_of_view: float, size: tuple[int, int]) -> np.ndarray:
@@ -84,7 +87,11 @@ class Player(Node):
                 floating_point_range=[FloatingPointRange(from_value=1.0, to_value=179.0)],
             ),
         ).value
-        self._source = Source(source.value)
+        is_device = Device.recognises(source.value)
+        self._source = Device(source.value) if is_device else open_recording(source.value)
+        if isinstance(self._source, Bag):
+            raise ValueError(f"source '{source.value}' is a bag: `ros2 bag play` plays it")
+        self._frames = iter(self._source)
         self._K: np.ndarray | None = None
         self._size = (0, 0)
         options = QoSOverridingOptions.with_default_policies()
@@ -104,18 +111,16 @@ class Player(Node):
 
     def _play(self) -> None:
         try:
-            picture = self._source.read()
+            frame = self._next()
         except ValueError as error:
             self.get_logger().warning(f"{error}: left out")
             return
-        if picture is None and self._loop and not self._source.is_device:
-            self._source.rewind()
-            picture = self._source.read()
-        if picture is None:
+        if frame is None:
             self.get_logger().info("the source has ended")
             self._timer.cancel()
             rclpy.try_shutdown(context=self.context)
             return
+        picture = frame.picture
         size = picture.shape[1], picture.shape[0]
         if size != self._size:
             self._size = size
@@ -128,6 +133,14 @@ class Player(Node):
         header = Header(frame_id=self._frame, stamp=self.get_clock().now().to_msg())
         self._info.publish(camera_info_message(self._K, size, header))
         self._image.publish(image_message(picture, header))
+
+    def _next(self) -> Frame | None:
+        """The next frame, None at the end. Raises ValueError where it can not be read."""
+        frame = next(self._frames, None)
+        if frame is None and self._loop and not isinstance(self._source, Device):
+            self._frames = iter(self._source)
+            frame = next(self._frames, None)
+        return frame
 
 
 def main(args: Sequence[str] | None = None) -> int:

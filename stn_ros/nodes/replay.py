@@ -19,12 +19,13 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
-from stn_ros.environment import child_environment
+from stn_ros.environment import child_environment, own_domain
 from stn_ros.evaluation.bag_command import BAG, OBJECTS, TRUTH
-from stn_ros.evaluation.bags import IMAGE, raw_messages
 from stn_ros.evaluation.views import view_error
-from stn_ros.nodes import messages, process
+from stn_ros.nodes import process
 from stn_ros.nodes.children import Child
+from stn_ros.recordings.encodings import to_bgr
+from stn_ros.recordings.registry import open_recording
 
 DESCRIPTION = """\
 Play a bag of `stn-ros make-bag` into the canonicalizer, each in a process of its own with real DDS
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay and compare; 0 if the views are where they should be, 1 if not."""
     truth = _truth(args.folder)
-    frame = _first_picture(args.folder / BAG)
+    frame = next(iter(open_recording(str(args.folder / BAG)))).picture
     with ExitStack() as ends:
         listener, executor = _begin(args, list(truth), ends)
         views = listener.listen(executor, args.seconds)
@@ -101,7 +102,7 @@ class Listener(Node):
                 bar.n = seconds - left
                 bar.refresh()
         return {
-            name: [messages.to_bgr(deserialize_message(view, Image)) for view in views[-most:]]
+            name: [to_bgr(deserialize_message(view, Image)) for view in views[-most:]]
             for name, views in self._views.items()
         }
 
@@ -119,7 +120,7 @@ def _begin(
     """Start listener, node and player in a graph of their own."""
     os.environ.update(
         child_environment(),
-        ROS_DOMAIN_ID=str(1 + os.getpid() % 100),
+        ROS_DOMAIN_ID=str(ends.enter_context(own_domain())),
         ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
     )
     context = rclpy.Context()
@@ -148,10 +149,3 @@ def _truth(folder: Path) -> dict[str, list[list[float]]]:
         raise ValueError(
             f"{folder / TRUTH}: can not be read ({error}); `stn-ros make-bag` makes such a folder"
         ) from None
-
-
-def _first_picture(bag: Path) -> np.ndarray:
-    for topic, _, _, content in raw_messages(bag):
-        if topic == IMAGE:
-            return messages.to_bgr(deserialize_message(content, Image))
-    raise ValueError(f"bag {bag}: there is no image in it")

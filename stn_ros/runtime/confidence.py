@@ -42,7 +42,7 @@ class Evidence(NamedTuple):
     spread: float
 
 
-def features(
+def inputs(
     evidence: Evidence, pixels: float, seen: NDArray[np.uint8], reference: NDArray[np.uint8]
 ) -> dict[str, float]:
     """The numbers that are judged, by name: the evidence, and how alike the patches are.
@@ -66,7 +66,7 @@ def features(
 
 
 def confidence(found: Mapping[str, float], judge: Mapping[str, float]) -> float:
-    """Logistic of the weighted `features`, 0..1; a face mostly out of the frame gets 0."""
+    """Logistic of the weighted `inputs`, 0..1; a face mostly out of the frame gets 0."""
     if found["inside"] < MIN_INSIDE:
         return 0.0
     total = sum(weight * found[name] for name, weight in judge.items())
@@ -94,7 +94,8 @@ def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str,
     )
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
+        tiles = cv2.resize(values, (_TILES, _TILES), interpolation=cv2.INTER_AREA)
+        return np.asarray(tiles, np.float32)
 
     share = mean(mask)
     inside = share > 0.5

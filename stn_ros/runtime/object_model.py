@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, sha256
 from stn_ros.runtime.paths import OBJECT_FILE
@@ -49,7 +50,7 @@ class ObjectModel:
     """
 
     name: str
-    reference: np.ndarray
+    reference: NDArray[np.uint8]
     size_m: tuple[float, float] | None = None
     symmetry: tuple[int, ...] = ()
     self_test: dict[str, Any] | None = None
@@ -157,7 +158,7 @@ class ObjectModel:
             if not isinstance(symmetry, list):
                 raise ValueError(f"symmetry {symmetry!r}: must be a list of degrees")
             return cls(
-                name=description.get("name"),
+                name=description.get("name", ""),
                 reference=reference,
                 size_m=size_m if size_m is None else tuple(size_m),
                 symmetry=tuple(symmetry),
@@ -184,7 +185,7 @@ def check_name(name: object) -> None:
         raise ValueError(f"name {name!r}: must be a letter, then letters, digits or underscores")
 
 
-def _check_reference(reference: np.ndarray) -> None:
+def _check_reference(reference: NDArray[np.uint8]) -> None:
     if reference.ndim != 3 or reference.shape[2] != 3 or reference.dtype != np.uint8:
         raise ValueError(
             f"reference picture: must be (h, w, 3) BGR uint8, not {reference.shape} "
@@ -214,14 +215,14 @@ def _checked_size(size_m: object, size_px: tuple[int, int]) -> tuple[float, floa
     return width, height
 
 
-def _encode_png(picture: np.ndarray) -> bytes:
+def _encode_png(picture: NDArray[np.uint8]) -> bytes:
     done, buffer = cv2.imencode(".png", picture)
     if not done:
         raise ValueError("reference picture: cannot be encoded as PNG")
     return buffer.tobytes()
 
 
-def _load_reference(folder: Path, entry: object) -> np.ndarray:
+def _load_reference(folder: Path, entry: object) -> NDArray[np.uint8]:
     if not isinstance(entry, dict) or not {"file", "sha256"} <= entry.keys():
         raise ValueError("reference: must hold the picture's file and sha256")
     name = str(entry["file"])
@@ -239,7 +240,7 @@ def _load_reference(folder: Path, entry: object) -> np.ndarray:
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError(f"reference picture {name}: is not a picture OpenCV can read")
-    return picture
+    return np.asarray(picture, np.uint8)
 
 
 def _verified_network(folder: Path, entry: object) -> Path | None:

@@ -151,9 +151,10 @@ class PhotometricRefiner:
         motion, moved, information = np.eye(3), np.zeros(8), prior
         seen = self._seen(sampler, to_camera, raster)
         length = side * TILE  # of the face, patch pixels
-        blurs = _BLURS
+        blurs: tuple[float, ...] = _BLURS
         if blur is not None:
-            blurs = (min(_BLURS, key=lambda sigma: abs(sigma - blur * length)),)
+            known = blur * length
+            blurs = (min(_BLURS, key=lambda sigma: abs(sigma - known)),)
         first, sigma = max((_score(self._reference(side, b), seen), b) for b in blurs)
         reference = self._reference(side, sigma)
         start, blur, settled = seen, sigma / length, False
@@ -193,7 +194,7 @@ class PhotometricRefiner:
             longest = max(width, height)
             columns, rows = (max(3, round(side * length / longest)) for length in (width, height))
             size = columns * TILE + 2 * _EDGE, rows * TILE + 2 * _EDGE
-            to_normalised = np.linalg.inv(normalised_to_pixel(size))
+            to_normalised = np.linalg.inv(normalised_to_pixel(size)).astype(np.float64)
             self._rasters[side] = _Raster(size, to_normalised, _tile_shifts(columns, rows))
         return self._rasters[side]
 
@@ -214,15 +215,18 @@ def _appearance(
     levels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, blur: float = 0.0
 ) -> _Appearance:
     sigma = math.hypot(_SMOOTH, blur)
-    grey = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), sigma)
-    dx, dy = (cv2.Scharr(grey, cv2.CV_32F, *order, scale=1 / 32) for order in ((1, 0), (0, 1)))
+    smooth = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), sigma)
+    dx, dy = (
+        np.asarray(cv2.Scharr(smooth, cv2.CV_32F, *order, scale=1 / 32), np.float32)
+        for order in ((1, 0), (0, 1))
+    )
     inner = slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE)
-    grey = np.ascontiguousarray(grey[inner])
+    grey = np.ascontiguousarray(smooth[inner], np.float32)
     mean = _means(grey)
     valid = np.ones_like(mean)
     if alpha is not None:
         reach = np.ones((2 * _EDGE + 1, 2 * _EDGE + 1), np.uint8)
-        inside = cv2.erode(alpha, reach)[inner]
+        inside = np.asarray(cv2.erode(alpha, reach)[inner])
         valid = (_means(inside.astype(np.float32)) > 254.0).astype(np.float32)
     variance = np.maximum(_means(grey * grey) - mean * mean, _LEAST_VARIANCE)
     return _Appearance(grey, dx[inner], dy[inner], mean, variance, valid)
@@ -231,13 +235,14 @@ def _appearance(
 def _means(picture: Picture) -> Picture:
     """Means of tiles."""
     size = picture.shape[1] // TILE, picture.shape[0] // TILE
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _likeness(reference: _Appearance, seen: _Appearance) -> Picture:
     """Correlation of each tile, -1..1; 0 where the frame does not show it."""
     product = _means(reference.grey * seen.grey) - reference.mean * seen.mean
-    return seen.valid * product / np.sqrt(reference.variance * seen.variance)
+    alike: Picture = seen.valid * product / np.sqrt(reference.variance * seen.variance)
+    return alike
 
 
 def _score(reference: _Appearance, seen: _Appearance) -> float:
@@ -287,7 +292,7 @@ def _normal_equations(reference: _Appearance, seen: _Appearance, independent: fl
 def _spread(tiles: Picture) -> Picture:
     """Each tile's value on all of its pixels."""
     size = tiles.shape[1] * TILE, tiles.shape[0] * TILE
-    return cv2.resize(tiles, size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(tiles, size, interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def _tile_shifts(columns: int, rows: int) -> Array:
@@ -330,12 +335,12 @@ def _solve(tiles: _Tiles, places: Array, prior: Array, moved: Array) -> tuple[Ar
     loose = 1e-3 * (xx + yy).mean() + 1e-9
     volume = (xx + loose) * (yy + loose) - xy * xy
     flat = places.reshape(-1, 8)
-    weight = np.ones(len(volume))
+    weight: Array = np.ones(len(volume))
+    change: Array = np.zeros(8)
     for _ in range(_REWEIGHTS):
         information = flat.T @ (by_entry * weight[:, None, None]).reshape(-1, 8) + prior
-        change = np.linalg.solve(
-            information, flat.T @ (tiles.pull * weight[:, None]).ravel() - prior @ moved
-        )
+        pull = flat.T @ (tiles.pull * weight[:, None]).ravel() - prior @ moved
+        change = np.asarray(np.linalg.solve(information, pull), np.float64)
         x, y = (tiles.pull - by_entry @ change).T
         # Squared distance of what is left from nothing, in deviations of the tile.
         left = ((yy + loose) * x * x - 2 * xy * x * y + (xx + loose) * y * y) / volume
@@ -346,7 +351,8 @@ def _solve(tiles: _Tiles, places: Array, prior: Array, moved: Array) -> tuple[Ar
 def _information(spread: Array, corner_covariance: Array) -> Array:
     """(8, 8) of the motion's entries, from the covariance of the corners they `spread` to."""
     least = _LEAST_DEVIATION**2 * np.eye(8)
-    return spread.T @ np.linalg.inv(corner_covariance + least) @ spread
+    information: Array = spread.T @ np.linalg.inv(corner_covariance + least) @ spread
+    return information
 
 
 def _corner_jacobian(to_camera: Array) -> Array:
@@ -360,4 +366,5 @@ def _corner_jacobian(to_camera: Array) -> Array:
 
 def _departed(change: Array) -> Array:
     """The 3x3 motion whose first eight entries are off the identity's by `change`."""
-    return np.eye(3) + np.append(change, 0.0).reshape(3, 3)
+    motion: Array = np.eye(3) + np.append(change, 0.0).reshape(3, 3)
+    return motion

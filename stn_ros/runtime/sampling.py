@@ -9,7 +9,7 @@ those samples are read from a pyramid of box averages, built once a frame where 
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.homography import apply, face_corners
 
 Array = NDArray[np.float64]
+Float = TypeVar("Float", np.float32, np.float64)
 
 _PLAIN_BELOW = 1.3
 _SUPERSAMPLE_UP_TO = 3.0
@@ -45,11 +46,7 @@ class FrameSampler:
     """
 
     def __init__(self, frame: NDArray[np.uint8], camera: CameraModel | None = None) -> None:
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-            raise ValueError(
-                "frame must be a BGR image, uint8 of shape (height, width, 3); "
-                f"got {frame.dtype} of shape {frame.shape}"
-            )
+        check_frame(frame)
         height, width = frame.shape[:2]
         if camera is not None and camera.size != (width, height):
             raise ValueError(
@@ -90,11 +87,12 @@ class FrameSampler:
         corners = _visible_corners(matrix, size)
         if not self._is_plain(corners):
             patch = self.sample(matrix, size)
-            return cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY), patch[..., 3]
+            return np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGRA2GRAY), np.uint8), patch[..., 3]
         level, fine = _reading(_source_ratio(corners, size))
         image, step = self._level(level)
         if level not in self._grey_levels:
-            self._grey_levels[level] = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            self._grey_levels[level] = np.asarray(grey, np.uint8)
         return _warped(self._grey_levels[level], step, matrix, size, fine), None
 
     def sample_bgr(self, homography: ArrayLike, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -102,7 +100,8 @@ class FrameSampler:
         matrix = np.asarray(homography, np.float64)
         corners = _visible_corners(matrix, size)
         if not self._is_plain(corners):
-            return cv2.cvtColor(self.sample(matrix, size), cv2.COLOR_BGRA2BGR)
+            patch = cv2.cvtColor(self.sample(matrix, size), cv2.COLOR_BGRA2BGR)
+            return np.asarray(patch, np.uint8)
         level, fine = _reading(_source_ratio(corners, size))
         return _warped(*self._level(level), matrix, size, fine)
 
@@ -112,7 +111,7 @@ class FrameSampler:
             return False
         height, width = self._pyramid[0].shape[:2]
         (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-        return left >= 1 and top >= 1 and right <= width - 2 and bottom <= height - 2
+        return bool(left >= 1 and top >= 1 and right <= width - 2 and bottom <= height - 2)
 
     def _read(
         self,
@@ -141,13 +140,17 @@ class FrameSampler:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             patch = cv2.warpPerspective(pixels, matrix, read_size, flags=flags)
         else:
-            maps = _bent_maps(matrix, bend, read_size)
+            across, down = _bent_maps(matrix, bend, read_size)
             if not inside:
-                maps = [np.nan_to_num(m, nan=_REMAP_LIMITS[0]).clip(*_REMAP_LIMITS) for m in maps]
-            patch = cv2.remap(pixels, *maps, cv2.INTER_LINEAR)
+                across, down = (
+                    np.nan_to_num(each, nan=_REMAP_LIMITS[0]).clip(*_REMAP_LIMITS)
+                    for each in (across, down)
+                )
+            patch = cv2.remap(pixels, across, down, cv2.INTER_LINEAR)
         if fine:
             patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
-        return patch if inside else _with_binary_alpha(patch)
+        read = np.asarray(patch, np.uint8)
+        return read if inside else _with_binary_alpha(read)
 
     def _level(self, level: int) -> tuple[NDArray[np.uint8], float]:
         """The frame averaged over boxes of 2^level pixels, and one over their side."""
@@ -155,9 +158,19 @@ class FrameSampler:
             finer = self._pyramid[-1]
             height, width = finer.shape[0] // 2, finer.shape[1] // 2
             even = finer[: 2 * height, : 2 * width]
-            self._pyramid.append(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+            coarser = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+            self._pyramid.append(np.asarray(coarser, np.uint8))
         level = min(level, len(self._pyramid) - 1)
         return self._pyramid[level], 0.5**level
+
+
+def check_frame(frame: NDArray[np.uint8]) -> None:
+    """Raise ValueError unless `frame` is a BGR image, uint8 of shape (height, width, 3)."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise ValueError(
+            "frame must be a BGR image, uint8 of shape (height, width, 3); "
+            f"got {frame.dtype} of shape {frame.shape}"
+        )
 
 
 def _warped(
@@ -173,7 +186,9 @@ def _warped(
     patch = cv2.warpPerspective(
         image, matrix, read_size, flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-    return cv2.resize(patch, size, interpolation=cv2.INTER_AREA) if fine else patch
+    if fine:
+        patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(patch, np.uint8)
 
 
 def _visible_corners(matrix: Array, size: tuple[int, int]) -> Array | None:
@@ -207,30 +222,37 @@ def _node_grid(matrix: Array, size: tuple[int, int]) -> Array:
     The nodes lie where `cv2.resize` interpolates between when it enlarges four times. Those
     behind the camera are nan.
     """
-    columns, rows = (_EVERY * (np.arange(-(-side // _EVERY) + 2) - 0.5) - 0.5 for side in size)
+    columns, rows = (
+        _EVERY * (np.arange(-(-side // _EVERY) + 2, dtype=np.float64) - 0.5) - 0.5 for side in size
+    )
     x, y, depth = _planes(matrix, columns, rows)
     depth = np.where(depth * (matrix[2] @ [columns[1], rows[1], 1]) > 0, depth, np.nan)
     return np.stack([x / depth, y / depth], axis=-1)
 
 
-def _bent_maps(matrix: Array, bend: Array, size: tuple[int, int]) -> list[NDArray[np.float32]]:
+def _bent_maps(
+    matrix: Array, bend: Array, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Maps x, y for `cv2.remap`: a homography, and the bend of the lens interpolated from nodes.
 
     The bend is so smooth that interpolating it costs about 0.01 pixels.
     """
     width, height = size
-    bend = cv2.resize(bend.astype(np.float32), None, fx=_EVERY, fy=_EVERY)
-    bend = bend[_EVERY : _EVERY + height, _EVERY : _EVERY + width]
+    fine = cv2.resize(bend.astype(np.float32), None, fx=_EVERY, fy=_EVERY)
+    fine = fine[_EVERY : _EVERY + height, _EVERY : _EVERY + width]
     x, y, depth = _planes(
         matrix.astype(np.float32), *(np.arange(n, dtype=np.float32) for n in size)
     )
-    return [x / depth + bend[..., 0], y / depth + bend[..., 1]]
+    return x / depth + fine[..., 0], y / depth + fine[..., 1]
 
 
-def _planes(matrix: NDArray, columns: NDArray, rows: NDArray) -> NDArray:
+def _planes(
+    matrix: NDArray[Float], columns: NDArray[Float], rows: NDArray[Float]
+) -> NDArray[Float]:
     """Homogeneous images (3, rows, columns) of a lattice of points."""
     across, down = matrix[:, :1] * columns, matrix[:, 1:2] * rows + matrix[:, 2:]
-    return across[:, None, :] + down[:, :, None]
+    planes: NDArray[Float] = across[:, None, :] + down[:, :, None]
+    return planes
 
 
 def _cut_out(
@@ -252,12 +274,14 @@ def _cut_out(
     right, bottom = np.minimum(np.ceil(high) + 1, last).astype(int)
     if left > right or top > bottom:
         return None
-    pixels = cv2.cvtColor(image[top : bottom + 1, left : right + 1], cv2.COLOR_BGR2BGRA)
+    cut = cv2.cvtColor(image[top : bottom + 1, left : right + 1], cv2.COLOR_BGR2BGRA)
+    pixels = np.asarray(cut, np.uint8)
     inside = bool(known.all() and (low >= 0).all() and (high <= last).all())
     if not inside:
-        pixels = cv2.copyMakeBorder(
+        framed = cv2.copyMakeBorder(
             pixels, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE
         )
+        pixels = np.asarray(framed, np.uint8)
         pixels[..., 3] = 0
         pixels[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN, 3] = 255
         left, top = left - _MARGIN, top - _MARGIN
@@ -267,8 +291,8 @@ def _cut_out(
 def _with_binary_alpha(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Keep the pixels that are at least half inside, and clear the others."""
     _, mask = cv2.threshold(cv2.extractChannel(patch, 3), 127, 255, cv2.THRESH_BINARY)
-    patch = cv2.bitwise_and(patch, cv2.merge([mask] * 4))
-    return cv2.insertChannel(mask, patch, 3)
+    kept = cv2.bitwise_and(patch, cv2.merge([mask] * 4))
+    return np.asarray(cv2.insertChannel(mask, kept, 3), np.uint8)
 
 
 def _nothing(size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -98,8 +98,8 @@ def fit_motion(flow: NDArray[np.float32], log_scale: NDArray[np.float32]) -> Fit
     effective = 1.0 / (share**2).sum(axis=1)
     parameters = np.linalg.inv(normal + _RIDGE * np.eye(8))
     parameters *= (spread / effective)[:, None, None]
-    jacobian = _corner_jacobian(motion)
-    covariance = jacobian @ parameters @ jacobian.transpose(0, 2, 1)
+    by_parameter = _corner_jacobian(motion)
+    covariance = by_parameter @ parameters @ by_parameter.transpose(0, 2, 1)
     agreement = (precision * agree).sum(axis=1) / precision.sum(axis=1)
     return Fit(motion, covariance, agreement)
 
@@ -118,8 +118,8 @@ def _corner_jacobian(motion: Array) -> Array:
     depth = np.maximum(mapped[..., 2:], 0.05)
     at = mapped[..., :2] / depth
     source = np.column_stack([_CORNERS, np.ones(4)])
-    jacobian = np.zeros((len(motion), 4, 2, 9))
-    jacobian[:, :, 0, 0:3] = source / depth
-    jacobian[:, :, 1, 3:6] = source / depth
-    jacobian[:, :, :, 6:9] = -at[..., None] * source[:, None, :] / depth[..., None]
-    return jacobian.reshape(len(motion), 8, 9)[..., :8]
+    derivative = np.zeros((len(motion), 4, 2, 9))
+    derivative[:, :, 0, 0:3] = source / depth
+    derivative[:, :, 1, 3:6] = source / depth
+    derivative[:, :, :, 6:9] = -at[..., None] * source[:, None, :] / depth[..., None]
+    return derivative.reshape(len(motion), 8, 9)[..., :8]

@@ -14,8 +14,10 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from tqdm import tqdm
 
+from stn_ros.geometry.homography import Array
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle, set_judge
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
@@ -55,7 +57,8 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
     ]
     canonicalizer = Canonicalizer(bundle, [model, *strangers], CanonicalizerSettings(threads=0))
     rng = np.random.default_rng(seed)
-    right, wrong = [], []
+    right: list[float] = []
+    wrong: list[float] = []
     for index, sighting in enumerate(tqdm(sightings, desc="confidence", unit="frame")):
         box, stranger = np.array(sighting.box), strangers[index % STRANGERS].name
         regions = [
@@ -72,7 +75,7 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
     return shift
 
 
-def confidence_shift(right: np.ndarray, wrong: np.ndarray) -> float:
+def confidence_shift(right: Array, wrong: Array) -> float:
     """What to add to the logits of right and wrong answers for them to lie on either side of 0.
 
     The most likely shift, by a logistic model in which wrong answers count `WRONG_WEIGHT` times, if

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from stn_ros.geometry.homography import face_corners
+from stn_ros.geometry.homography import Array, face_corners
+from stn_ros.recordings.recording import Recording
+from stn_ros.recordings.registry import open_recording
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
-from stn_ros.runtime.frames import Recording
-from stn_ros.runtime.object_model import OBJECT_FILE, ObjectModel, check_folder, check_name
-from stn_ros.runtime.paths import models_folder, objects_folder
+from stn_ros.runtime.canonicalizer import Canonicalizer
+from stn_ros.runtime.object_model import ObjectModel, check_folder, check_name
+from stn_ros.runtime.paths import OBJECT_FILE, models_folder, objects_folder
+from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.synthesis.scene import Sighting
 from stn_ros.teaching import face
+from stn_ros.teaching.outline import Picture
 from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
 from stn_ros.teaching.sightings import HELD_OUT, agreement, find_sightings
 
@@ -31,12 +34,15 @@ Take the photo square-on and sharp, in even light, the face filling most of it. 
 with the face's width and height in metres, as the photo shows it. No training is needed. Without
 --size the object is aligned but has no pose.
 
-A photo cropped to the face is taken whole; in any other the face's outline is looked for. If that
-goes wrong, give the corners (--corners) or click them (--click).
+The face's outline is looked for in the photo. A photo cropped to the face is taken whole: say so
+with --cropped, for one of a camera's format (4:3, 3:2, 16:9) always. If that goes wrong, give the
+corners (--corners) or click them (--click). Of a picture with transparent parts the face is what is
+opaque.
 
 Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance, turns
 that look alike, and whether there is texture enough; self_test.jpg in the object's folder shows
-sixteen of the views. Further photos are no part of the object: each is tried, and it is said
+sixteen of the views. An object of which less than four fifths of them are right is not written,
+and the command ends with 1. Further photos are no part of the object: each is tried, and it is said
 whether the object is recognised in it.
 
 With --tune the network is trained on for this object alone, and the object keeps that network if
@@ -44,12 +50,16 @@ the self-test is better with it and no more strangers are taken for the object. 
 own network costs the robot more time: no other object shares its batches.
 
 With --frames too it is trained on what one camera sees as well, without labels: the object is
-followed through a rosbag (folder or mcap file, one image topic), a film or a folder of pictures in
-which it moves, and where it was seen so, refined on the pixels, is what teaches. How sure an answer
-must be to be published is set anew, too, by how sure right and wrong ones are in this camera. The
-last fifth is kept out of all that. The object keeps the tuned network only if that finds it better
-there, and the self-test is no worse. Frames must be undistorted."""
+followed through a rosbag (folder or file; with several image topics, one is chosen by --topic), a
+film or a folder of pictures in which it moves, and where it was seen so, refined on the pixels, is
+what teaches. How sure an answer must be to be published is set anew, too, by how sure right and
+wrong ones are in this camera. The last fifth is kept out of all that. The object keeps the tuned
+network only if that finds it better there, and the self-test is no worse. Frames must be
+undistorted."""
 PICTURE = "self_test.jpg"
+LEAST_RIGHT = 0.8
+"""Share of right answers in the self-test below which an object is refused."""
+_LONG_FACE = 4.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="the object's folder (default: NAME among this user's objects, where nodes look)",
     )
+    parser.add_argument(
+        "--accept-weak",
+        action="store_true",
+        help=f"keep the object even if less than {LEAST_RIGHT:.0%}% of the self-test is right",
+    )
     parser.add_argument("--model", type=Path, help="network folder (default: the one shipped)")
     parser.add_argument(
         "--tune",
@@ -83,10 +98,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="bag, film or folder of pictures, unlabelled, that show the object: with --tune",
     )
+    parser.add_argument("--topic", default="", help="of the images, in a bag that has several")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Teach; writes the object's folder, or nothing."""
+    """Teach; writes the object's folder, or nothing.
+
+    Returns:
+        0, or 1 where the self-test finds the object too seldom.
+    """
     check_name(args.name)
     network = args.model or models_folder() / "canonicalizer"
     bundle = NetworkBundle.load(network)
@@ -94,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         _check_tuning(args.tune)
     elif args.frames is not None:
         raise ValueError("--frames: are for tuning; give --tune MINUTES too")
-    recording = None if args.frames is None else Recording(args.frames)
+    recording = None if args.frames is None else open_recording(args.frames, topic=args.topic)
     folder = args.output or objects_folder() / args.name
     check_folder(folder)
     size_m = face.parse_size(args.size) if args.size else None
@@ -102,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     tries = [(path, face.read_photo(path)) for path in args.photos[1:]]
     corners, decision = _corners(args, photo, size_m)
     model = make_object(args.name, photo, corners, size_m)
-    print(f"face: {decision}; corners {' '.join(f'{x:.0f},{y:.0f}' for x, y in corners)}")
+    print(f"face: {decision}; corners {face.listed(corners)}")
 
     sightings = [] if recording is None else _found(bundle, model, recording)
     split = round((1 - HELD_OUT) * len(sightings))
@@ -114,6 +134,10 @@ def run(args: argparse.Namespace) -> int:
             tune_object(network, known, args.tune, tuned, sightings[:split])
             model, tested, verdict = keep_better(bundle, model, tested, tuned, sightings[split:])
             print(f"tuned for {args.tune:g} minutes: {verdict}")
+        if tested.report["right"] < LEAST_RIGHT and not args.accept_weak:
+            print(_report(model, tested))
+            print(f"stn-ros teach: {_refusal(model, tested)}", file=sys.stderr)
+            return 1
         model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
         picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         replaced = (folder / OBJECT_FILE).is_file()
@@ -127,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_object(
-    name: str, photo: np.ndarray, corners: np.ndarray, size_m: tuple[float, float] | None
+    name: str, photo: Picture, corners: Array, size_m: tuple[float, float] | None
 ) -> ObjectModel:
     """The object whose face has these corners (4, 2) in a photo, not tested yet.
 
@@ -235,15 +259,34 @@ def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> l
 
 
 def _corners(
-    args: argparse.Namespace, photo: np.ndarray, size_m: tuple[float, float] | None
-) -> tuple[np.ndarray, str]:
+    args: argparse.Namespace, photo: Picture, size_m: tuple[float, float] | None
+) -> tuple[Array, str]:
     if args.corners:
         return face.parse_corners(args.corners), "the corners given"
     if args.click:
         return face.click_corners(photo), "the corners clicked"
     if args.cropped:
         return face_corners((photo.shape[1], photo.shape[0])), "the whole photo"
+    opaque = face.read_opaque(args.photos[0])
+    if opaque is not None:
+        return face.opaque_face(opaque), "what is opaque in the photo"
     return face.locate_face(photo, size_m)
+
+
+def _refusal(model: ObjectModel, tested: SelfTest) -> str:
+    """Why the object is not kept, and what would help."""
+    width, height = model.size
+    right = f"only {tested.report['right']:.0%} of the self-test's views are right, and an object "
+    right += f"needs {LEAST_RIGHT:.0%}: {model.name} is not written"
+    if max(width, height) > _LONG_FACE * min(width, height):
+        return (
+            f"{right}. A face of {width}:{height} is too long and narrow: teach a part of it "
+            "(--corners) with that part's size, or keep it with --accept-weak"
+        )
+    return (
+        f"{right}. Take a sharper or nearer photo, choose a face or a part of it with more print "
+        "(--corners), or keep it with --accept-weak, to be used where the table above is good"
+    )
 
 
 def _report(model: ObjectModel, tested: SelfTest) -> str:
@@ -255,24 +298,10 @@ def _report(model: ObjectModel, tested: SelfTest) -> str:
     return "\n".join([*lines, *(f"note: {warning}" for warning in tested.warnings)])
 
 
-def _try(bundle: NetworkBundle, model: ObjectModel, photo: np.ndarray) -> str:
+def _try(bundle: NetworkBundle, model: ObjectModel, photo: Picture) -> str:
     """Whether the object is recognised in a further photo, in words."""
-    h, w = photo.shape[:2]
-    regions = [Region(model.name, *window) for window in _windows(w, h)]
-    found = Canonicalizer(bundle, [model]).process(photo, regions)
-    best = max(found, key=lambda alignment: alignment.confidence, default=None)
-    if best is None or not best.accepted:
+    found = Pipeline(Canonicalizer(bundle, [model])).find(photo).sightings
+    if not found:
         return "not recognised"
-    listed = " ".join(f"{x:.0f},{y:.0f}" for x, y in best.corners)
-    return f"recognised, confidence {best.confidence:.2f}, corners {listed}"
-
-
-def _windows(width: int, height: int) -> list[tuple[float, float, float, float]]:
-    """Boxes over a photo at three scales, each overlapping the next by half."""
-    boxes = []
-    for parts in (1, 2, 3):
-        w, h = width / parts, height / parts
-        for row in range(2 * parts - 1):
-            for column in range(2 * parts - 1):
-                boxes.append((column * w / 2 - 0.5, row * h / 2 - 0.5, w, h))
-    return boxes
+    corners = face.listed(found[0].corners)
+    return f"recognised, confidence {found[0].confidence:.2f}, corners {corners}"

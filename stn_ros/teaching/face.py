@@ -11,34 +11,43 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stn_ros.geometry.homography import face_corners, from_corners
+from stn_ros.geometry.homography import Array, face_corners, from_corners, longest_side
+from stn_ros.teaching.outline import Outline, Picture, area, find_outlines, metric_aspects
 
 LONG_SIDE = 256
 MIN_FACE_SIDE = 96
 SIZE_LIMITS_M = (0.005, 10.0)
-_ASPECT_TOLERANCE = 0.08
-_FOUND_ASPECT_TOLERANCE = 0.35
-_SEARCH_SIDE = 480
-# What counts as a face's outline: its share of the photo, how much of its hull it fills, and the
-# share of its sides along which the picture has an edge.
-_LEAST_SHARE = 0.04
-_SOLIDITY = 0.93
-_LEAST_SUPPORT = 0.75
+# How far, as a logarithm, the aspect of a face may be from that of --size: of a cropped photo, of
+# an outline in a photo taken through an unknown lens, of corners that the user vouches for.
+_CROPPED_TOLERANCE = 0.04
+_OUTLINE_TOLERANCE = 0.06
+_GIVEN_TOLERANCE = 0.35
+# An outline whose sides keep to the photo's border by this share of their length may be print.
+_PARALLEL = 0.006
+# Formats and least longer side, in pixels, of photos that nobody cropped.
+_CAMERA_FORMATS = (4 / 3, 3 / 2, 16 / 9)
+_LEAST_CAMERA_SIDE = 640
+# An outline that leaves out more of what is opaque is a shape within it.
+_ALL_OF_HULL = 0.97
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | Path) -> Picture:
     """Read a photo as (h, w, 3) BGR uint8, turned upright by its EXIF orientation.
+
+    What is transparent is white, whatever colour it hides.
 
     Raises:
         ValueError: missing, not a picture, smaller than a face may be, or blank.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"photo {path}: no such file")
-    content = np.frombuffer(path.read_bytes(), np.uint8)
-    photo = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if photo is None:
+    content = _content(path)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    if decoded is None:
         raise ValueError(f"photo {path}: not a picture OpenCV can read (use JPEG or PNG)")
+    photo = np.asarray(decoded, np.uint8)
+    opaque = read_opaque(path)
+    if opaque is not None:
+        share = cv2.merge([opaque] * 3) / 255.0
+        photo = np.rint(share * photo + (1 - share) * 255).astype(np.uint8)
     h, w = photo.shape[:2]
     if max(w, h) < MIN_FACE_SIDE:
         raise ValueError(
@@ -49,7 +58,25 @@ def read_photo(path: str | Path) -> np.ndarray:
     return photo
 
 
-def check_not_blank(picture: np.ndarray, what: str) -> None:
+def read_opaque(path: str | Path) -> Picture | None:
+    """How opaque a picture is, (h, w) uint8, 255 for fully; None for one that is so everywhere."""
+    decoded = cv2.imdecode(_content(path), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 4:
+        return None
+    opaque = decoded[..., 3] / (255 if decoded.dtype == np.uint8 else 65535)
+    return None if (opaque == 1).all() else np.rint(255 * opaque).astype(np.uint8)
+
+
+def _content(path: str | Path) -> Picture:
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"photo {path}: is a directory; give the picture file itself")
+    if not path.is_file():
+        raise ValueError(f"photo {path}: no such file")
+    return np.frombuffer(path.read_bytes(), np.uint8)
+
+
+def check_not_blank(picture: Picture, what: str) -> None:
     """Raise ValueError where a picture shows nothing: noise and slow shading do not count."""
     small = cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32)
     detail = small - cv2.GaussianBlur(small, (0, 0), 8)
@@ -78,7 +105,7 @@ def parse_size(text: str) -> tuple[float, float]:
     return width, height
 
 
-def parse_corners(text: str) -> np.ndarray:
+def parse_corners(text: str) -> Array:
     """'x,y x,y x,y x,y' -> (4, 2) pixels: top left, top right, bottom right, bottom left.
 
     Raises:
@@ -97,7 +124,7 @@ def parse_corners(text: str) -> np.ndarray:
     return corners
 
 
-def check_corners(corners: np.ndarray, photo: np.ndarray) -> None:
+def check_corners(corners: Array, photo: Picture) -> None:
     """Raise ValueError unless the corners (4, 2) bound a convex face, clockwise, in the photo."""
     h, w = photo.shape[:2]
     edges = np.roll(corners, -1, axis=0) - corners
@@ -105,85 +132,84 @@ def check_corners(corners: np.ndarray, photo: np.ndarray) -> None:
     turns = edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0]
     if not (turns > 0).all():
         raise ValueError(
-            f"corners {_listed(corners)}: must go clockwise around the face from its top left, "
+            f"corners {listed(corners)}: must go clockwise around the face from its top left, "
             "without crossing"
         )
     if (corners < -1.5).any() or (corners > [w + 0.5, h + 0.5]).any():
-        raise ValueError(f"corners {_listed(corners)}: outside the photo of {w}x{h} px")
+        raise ValueError(f"corners {listed(corners)}: outside the photo of {w}x{h} px")
     if np.linalg.norm(edges, axis=1).max() < MIN_FACE_SIDE:
         raise ValueError(
-            f"corners {_listed(corners)}: the face is too small in the photo; its longer side "
+            f"corners {listed(corners)}: the face is too small in the photo; its longer side "
             f"needs at least {MIN_FACE_SIDE} px"
         )
 
 
-def locate_face(photo: np.ndarray, size_m: tuple[float, float] | None) -> tuple[np.ndarray, str]:
+def locate_face(photo: Picture, size_m: tuple[float, float] | None) -> tuple[Array, str]:
     """Decide where the face is when the user did not say.
 
-    A photo of the face's own aspect is taken as cropped, unless an outline just inside its border
-    shows that some surroundings are left; any other photo must show the face's outline.
+    An outline of the face's aspect wins. Only where there is none, the photo has that aspect and
+    not the format of a camera, it is taken as cropped to the face. An outline that runs along the
+    border of a photo of that aspect may be the face, or a frame printed on it: the user decides.
 
     Returns:
         corners (4, 2) in photo pixels, and what was decided, in words.
 
     Raises:
-        ValueError: no outline of that aspect found.
+        ValueError: no outline of that aspect, or more than one thing may be the face.
     """
     h, w = photo.shape[:2]
     whole = face_corners((w, h))
-    found = find_face(photo, size_m)
-    if size_m is None or abs(math.log(size_m[0] / size_m[1] * h / w)) < _ASPECT_TOLERANCE:
-        nearly_whole = found is not None and _area(found) > 0.75 * w * h
-        if nearly_whole:
-            return found, "the outline found just inside the photo's border"
-        if size_m is not None or found is None:
-            return whole, "the whole photo"
+    outlines = find_outlines(photo)
+    found = next((each for each in outlines if _outline_fits(each.corners, size_m, (w, h))), None)
+    cropped = size_m is None or _log_aspect(whole, size_m) < _CROPPED_TOLERANCE
     if found is None:
+        if cropped and not _camera_format(w, h):
+            return whole, "the whole photo"
+        raise ValueError(_no_outline(outlines, size_m, (w, h), cropped))
+    if cropped and _runs_along_border(found.corners):
         raise ValueError(
-            f"no outline of a face of {size_m[0]} x {size_m[1]} m found in the photo of {w}x{h} "
-            "px: crop the photo to the face, or give its four corners (--corners), or click them "
-            "(--click)"
+            "the face may be the whole photo, or the outline found in it, which runs along the "
+            f"photo's border: give --cropped or --corners '{listed(found.corners)}'"
         )
-    return found, "the outline found in the photo"
+    decision = "the outline found in the photo"
+    if found.inner is not None:
+        inner = listed(found.inner)
+        decision += f" (if the face is the outline just inside: --corners '{inner}')"
+    return found.corners, decision
 
 
-def find_face(photo: np.ndarray, size_m: tuple[float, float] | None = None) -> np.ndarray | None:
+def find_face(photo: Picture, size_m: tuple[float, float] | None = None) -> Array | None:
     """The largest four-sided outline in a photo.
 
     Args:
-        photo: (h, w, 3) BGR uint8. size_m: (width, height); outlines of a clearly different
-            aspect are passed over.
+        photo: (h, w, 3) BGR uint8. size_m: (width, height); outlines of another aspect are passed
+            over.
 
     Returns:
         corners (4, 2): top left, top right, bottom right, bottom left; None where none is found.
     """
-    h, w = photo.shape[:2]
-    scale = min(1.0, _SEARCH_SIDE / max(w, h))
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    whole = float(small.shape[0] * small.shape[1])
-    slope = _slope(small)
-    best, best_score = None, 0.0
-    for mask in _silhouettes(small):
-        for contour in cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
-            area = cv2.contourArea(contour)
-            if not _LEAST_SHARE * whole < area < 0.985 * whole:
-                continue
-            hull = cv2.convexHull(contour)
-            if area < _SOLIDITY * cv2.contourArea(hull):
-                continue
-            quad = _as_quadrilateral(hull)
-            if quad is None or not _fits_aspect(_from_top_left(quad), size_m):
-                continue
-            support = _edge_support(slope, quad)
-            if support > _LEAST_SUPPORT and support * area > best_score:
-                best, best_score = quad, support * area
-    if best is None:
-        return None
-    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
-    return _from_top_left(_refined(grey, (best + 0.5) / scale - 0.5))
+    size = (photo.shape[1], photo.shape[0])
+    corners = (outline.corners for outline in find_outlines(photo))
+    return next((each for each in corners if _outline_fits(each, size_m, size)), None)
 
 
-def click_corners(photo: np.ndarray) -> np.ndarray:
+def opaque_face(opaque: Picture) -> Array:
+    """The corners (4, 2) of what is opaque in a picture: of its outline, else of its bounding box.
+
+    Args:
+        opaque: (h, w), see `read_opaque`.
+    """
+    mask = cv2.inRange(opaque, np.array(128), np.array(255))
+    left, top, width, height = cv2.boundingRect(mask)
+    hull = cv2.convexHull(cv2.findNonZero(mask))
+    found = find_face(np.dstack([opaque] * 3))
+    if found is not None and area(found) > _ALL_OF_HULL * cv2.contourArea(hull):
+        return found
+    box: Array = np.add(face_corners((width, height)), (left, top))
+    return box
+
+
+def click_corners(photo: Picture) -> Array:
     """Let the user click the four corners in a window; Backspace takes one back, Enter accepts.
 
     Returns:
@@ -234,7 +260,7 @@ def click_corners(photo: np.ndarray) -> np.ndarray:
 
 
 def canonical_size(
-    corners: np.ndarray, size_m: tuple[float, float] | None, long_side: int = LONG_SIDE
+    corners: Array, size_m: tuple[float, float] | None, long_side: int = LONG_SIDE
 ) -> tuple[int, int]:
     """(width, height) in pixels of the canonical picture: metric aspect where it is known."""
     if size_m is not None:
@@ -246,7 +272,7 @@ def canonical_size(
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def rectify(photo: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def rectify(photo: Picture, corners: Array, size: tuple[int, int]) -> Picture:
     """The face seen square-on.
 
     Args:
@@ -267,128 +293,80 @@ def rectify(photo: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> np
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if over > 1 else picture
+    if over > 1:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(picture, np.uint8)
 
 
-def check_aspect(corners: np.ndarray, size_m: tuple[float, float] | None) -> None:
+def check_aspect(corners: Array, size_m: tuple[float, float] | None) -> None:
     """Raise ValueError where the corners' shape can not be that of a face of `size_m`."""
-    if size_m is None or _fits_aspect(corners, size_m):
+    if size_m is None or _log_aspect(corners, size_m) < _GIVEN_TOLERANCE:
         return
     width, height = canonical_size(corners, None)
     message = (
         f"the face is {width}:{height} in the photo but --size says {size_m[0]} x {size_m[1]} m"
     )
-    if _fits_aspect(corners, (size_m[1], size_m[0])):
+    if _log_aspect(corners, (size_m[1], size_m[0])) < _GIVEN_TOLERANCE:
         message += ": swap --size (it is WIDTHxHEIGHT as the photo shows it) or turn the photo"
     raise ValueError(message + "; check --size and the corners")
 
 
-def _silhouettes(picture: np.ndarray) -> list[np.ndarray]:
-    """Binary pictures in which the outline of the face may be a contour."""
-    masks = []
-    for channel in (*cv2.split(picture), cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)):
-        smooth = cv2.GaussianBlur(channel, (0, 0), 1.5)
-        for low in (20, 60):
-            edges = cv2.Canny(smooth, low, 3 * low)
-            masks.append(cv2.dilate(edges, np.ones((3, 3), np.uint8)))
-        otsu, _ = cv2.threshold(smooth, 0, 255, cv2.THRESH_OTSU)
-        for level in (0.5 * otsu, otsu, 255 - 0.5 * (255 - otsu)):
-            masks.append(cv2.threshold(smooth, level, 255, cv2.THRESH_BINARY)[1])
-            masks.append(cv2.bitwise_not(masks[-1]))
-    return masks
-
-
-def _as_quadrilateral(hull: np.ndarray) -> np.ndarray | None:
-    """Four corners (4, 2) of a hull that is nearly a quadrilateral, else None."""
-    for share in (0.01, 0.02, 0.04, 0.06):
-        corners = cv2.approxPolyDP(hull, share * cv2.arcLength(hull, True), True)[:, 0]
-        if len(corners) == 4:
-            quad = corners.astype(float)
-            return quad if _fills(hull, quad) else None
-    return None
-
-
-def _fills(hull: np.ndarray, quad: np.ndarray) -> bool:
-    """Whether a hull keeps to its four sides (a disc does not) and is no sliver."""
-    side = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
-    if side.min() < 0.12 * side.max():
-        return False
-    outline = quad.astype(np.float32)
-    distances = [
-        abs(cv2.pointPolygonTest(outline, tuple(map(float, point)), True)) for point in hull[:, 0]
-    ]
-    return max(distances) < 0.03 * side.max()
-
-
-def _slope(picture: np.ndarray) -> np.ndarray:
-    """Gradient magnitude of the strongest channel, grown by a pixel, grey levels per pixel."""
-    smooth = cv2.GaussianBlur(picture, (0, 0), 1.0)
-    dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
-    dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return cv2.dilate(cv2.magnitude(dx, dy).max(axis=2), np.ones((5, 5), np.uint8))
-
-
-def _edge_support(slope: np.ndarray, quad: np.ndarray) -> float:
-    """Share of the weakest side of a quadrilateral along which there is an edge."""
-    shares = []
-    for start, end in zip(quad, np.roll(quad, -1, axis=0), strict=True):
-        stations = start + (end - start) * np.linspace(0.05, 0.95, 50)[:, None]
-        x, y = np.round(stations).astype(int).T
-        y, x = y.clip(0, slope.shape[0] - 1), x.clip(0, slope.shape[1] - 1)
-        shares.append((slope[y, x] > 4.0).mean())
-    return float(min(shares))
-
-
-def _fits_aspect(corners: np.ndarray, size_m: tuple[float, float] | None) -> bool:
-    if size_m is None:
-        return True
+def _log_aspect(corners: Array, size_m: tuple[float, float]) -> float:
+    """How far the aspect of the sides is from that of the size, as a logarithm."""
     sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     aspect = (sides[0] + sides[2]) / (sides[1] + sides[3])
-    return abs(math.log(aspect * size_m[1] / size_m[0])) < _FOUND_ASPECT_TOLERANCE
+    return abs(math.log(aspect * size_m[1] / size_m[0]))
 
 
-def _refined(grey: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Fit a line to the strongest edge along each side and cross the lines."""
-    reach = max(3, round(0.012 * max(grey.shape)))
-    smooth = cv2.GaussianBlur(grey, (0, 0), max(0.8, reach / 5)).astype(np.float32)
-    lines = []
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        along = (end - start) / np.linalg.norm(end - start)
-        normal = np.array([along[1], -along[0]])
-        offsets = np.arange(-reach, reach + 0.25, 0.5)
-        stations = start + (end - start) * np.linspace(0.08, 0.92, 60)[:, None]
-        grid = (stations[:, None] + offsets[None, :, None] * normal).astype(np.float32)
-        profile = cv2.remap(
-            smooth, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+def _outline_fits(
+    corners: Array, size_m: tuple[float, float] | None, photo_size: tuple[int, int]
+) -> bool:
+    if size_m is None:
+        return True
+    off = np.abs(np.log(metric_aspects(corners, photo_size) * size_m[1] / size_m[0]))
+    return bool((off < _OUTLINE_TOLERANCE).any())
+
+
+def _camera_format(width: int, height: int) -> bool:
+    long, short = max(width, height), min(width, height)
+    formats = np.array(_CAMERA_FORMATS)
+    return long >= _LEAST_CAMERA_SIDE and bool((abs(long / short / formats - 1) < 0.005).any())
+
+
+def _runs_along_border(corners: Array) -> bool:
+    """Whether all sides of an outline are parallel to the photo's border."""
+    across = corners - np.roll(corners, -1, axis=0)
+    aside = abs(across[[0, 1, 2, 3], [1, 0, 1, 0]])
+    return bool(aside.max() < max(1.0, _PARALLEL * longest_side(corners)))
+
+
+def _no_outline(
+    outlines: list[Outline],
+    size_m: tuple[float, float] | None,
+    photo_size: tuple[int, int],
+    cropped: bool,
+) -> str:
+    """What to do when no outline is the face's."""
+    width, height = photo_size
+    if size_m is None:
+        return (
+            f"no outline of a face found in the photo of {width}x{height} px: give --cropped if it "
+            "shows the face alone, else its four corners (--corners), or click them (--click)"
         )
-        slope = np.abs(np.gradient(profile, axis=1))
-        peaks = offsets[slope.argmax(axis=1)]
-        strong = slope.max(axis=1) > 0.3 * np.median(slope.max(axis=1))
-        edge = stations[strong] + peaks[strong][:, None] * normal
-        if len(edge) < 8:
-            edge = stations
-        vx, vy, x, y = cv2.fitLine(edge.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01).ravel()
-        lines.append(np.cross([x, y, 1.0], [x + vx, y + vy, 1.0]))
-    crossings = []
-    for before, after in zip([lines[-1], *lines[:-1]], lines, strict=True):
-        crossing = np.cross(before, after)
-        crossings.append(crossing[:2] / crossing[2])
-    refined = np.array(crossings)
-    moved = np.linalg.norm(refined - corners, axis=1).max()
-    return refined if np.isfinite(moved) and moved < 3 * reach else corners
+    what = f"no outline of a face of {size_m[0]} x {size_m[1]} m found in the photo of "
+    what += f"{width}x{height} px"
+    swapped = (size_m[1], size_m[0])
+    turned = any(_outline_fits(each.corners, swapped, photo_size) for each in outlines)
+    if turned or _log_aspect(face_corners(photo_size), swapped) < _CROPPED_TOLERANCE:
+        return (
+            f"{what}, but one of {swapped[0]} x {swapped[1]} m: swap --size (it is WIDTHxHEIGHT as "
+            "the photo shows it) or turn the photo"
+        )
+    alone = "give --cropped if it shows the face alone" if cropped else "crop it to the face"
+    return f"{what}: {alone}, or give its four corners (--corners), or click them (--click)"
 
 
-def _from_top_left(quad: np.ndarray) -> np.ndarray:
-    """The corners clockwise, starting at the one nearest the photo's top left."""
-    centre = quad.mean(axis=0)
-    order = np.argsort(np.arctan2(quad[:, 1] - centre[1], quad[:, 0] - centre[0]))
-    clockwise = quad[order]
-    return np.roll(clockwise, -int(clockwise.sum(axis=1).argmin()), axis=0)
-
-
-def _area(corners: np.ndarray) -> float:
-    return float(cv2.contourArea(corners.astype(np.float32)))
-
-
-def _listed(corners: np.ndarray) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in np.round(corners, 1))
+def listed(corners: Array) -> str:
+    """Corners as --corners takes them, to a tenth of a pixel."""
+    # Adding zero makes a negative zero positive.
+    return " ".join(f"{x:g},{y:g}" for x, y in np.round(corners, 1) + 0.0)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from stn_ros.geometry.homography import invert
+from stn_ros.geometry.homography import Array, invert
 from stn_ros.geometry.planar_pose import PoseSolution, angle_between, canonical_to_object
 
 
 def pose_of_homography(
-    homography: ArrayLike, size: tuple[int, int], size_m: tuple[float, float], K: ArrayLike
-) -> tuple[np.ndarray, np.ndarray]:
+    homography: Array, size: tuple[int, int], size_m: tuple[float, float], K: Array
+) -> tuple[Array, Array]:
     """R (3x3) and t (3, metres), object frame -> camera, of the exact homography of a face.
 
     Its columns are those of K [rx ry t], up to one scale (Zhang 2000, sec. 2.1).
@@ -31,7 +30,7 @@ def pose_of_homography(
     return left @ right, columns[:, 2]
 
 
-def pose_error(pose: PoseSolution, R: np.ndarray, t: np.ndarray) -> tuple[float, float]:
+def pose_error(pose: PoseSolution, R: Array, t: Array) -> tuple[float, float]:
     """Angle in degrees, and distance in per cent of the true distance, between two poses."""
     percent = 100 * float(np.linalg.norm(pose.t - t) / np.linalg.norm(t))
     return math.degrees(angle_between(pose.R, R)), percent

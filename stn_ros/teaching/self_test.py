@@ -12,23 +12,21 @@ import numpy as np
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import (
+    Array,
     compose,
     corner_error,
     is_visible_face,
     to_corners,
 )
 from stn_ros.geometry.planar_pose import planar_pose
+from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import (
-    Alignment,
-    Canonicalizer,
-    CanonicalizerSettings,
-    Region,
-)
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
+from stn_ros.teaching.outline import Picture
 from stn_ros.teaching.poses import pose_error, pose_of_homography
 from stn_ros.teaching.texture import (
     corner_deviation,
@@ -71,13 +69,13 @@ class SelfTest:
     report: dict[str, Any]
     symmetry: tuple[int, ...]
     warnings: tuple[str, ...]
-    picture: np.ndarray
+    picture: Picture
 
 
 @dataclass(frozen=True)
 class _View:
-    frame: np.ndarray
-    homography: np.ndarray
+    frame: Picture
+    homography: Array
     cell: tuple[int, int]
     found: Alignment | None
 
@@ -175,7 +173,7 @@ def _seen(
     rng: np.random.Generator,
     canonicalizer: Canonicalizer,
     model: ObjectModel,
-    shown: np.ndarray,
+    shown: Picture,
     cell: tuple[int, int],
 ) -> _View:
     """Render a face in a cell and look for the object there, in a jittered region."""
@@ -191,7 +189,7 @@ def _seen(
 
 def _placed(
     rng: np.random.Generator, size: tuple[int, int], tilt: tuple[int, int], side: tuple[int, int]
-) -> np.ndarray:
+) -> Array:
     """A pose with the whole face in the frame; the middle of the frame always has room."""
     for attempt in range(20):
         spread = 0.4 * (1 - attempt / 19)
@@ -212,7 +210,7 @@ def _placed(
     return homography
 
 
-def _rendered(rng: np.random.Generator, face: np.ndarray, homography: np.ndarray) -> np.ndarray:
+def _rendered(rng: np.random.Generator, face: Picture, homography: Array) -> Picture:
     """A frame of the face on a strewn table, with uneven light, some blur and sensor noise."""
     coarse = rng.integers(30, 220, (5, 6, 3), dtype=np.uint8)
     frame = cv2.resize(coarse, FRAME_SIZE, interpolation=cv2.INTER_CUBIC)
@@ -225,8 +223,9 @@ def _rendered(rng: np.random.Generator, face: np.ndarray, homography: np.ndarray
     light = cv2.resize(rng.uniform(0.7, 1.2, (2, 2)).astype(np.float32), FRAME_SIZE)
     frame = cv2.multiply(frame, cv2.merge([light] * 3), dtype=cv2.CV_8U)
     frame = cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.3, 1.2))
-    noise = rng.standard_normal(frame.shape, np.float32) * np.float32(rng.uniform(1, 4))
-    return cv2.add(frame, noise, dtype=cv2.CV_8U)
+    noise = np.asarray(rng.standard_normal(frame.shape, np.float32))
+    noise *= np.float32(rng.uniform(1, 4))
+    return np.asarray(cv2.add(frame, noise, dtype=cv2.CV_8U), np.uint8)
 
 
 def _error(model: ObjectModel, symmetry: tuple[int, ...], view: _View) -> float:
@@ -261,7 +260,7 @@ def _row(
     return row
 
 
-def _median(errors: Sequence[float]) -> float | None:
+def _median(errors: Sequence[float] | Array) -> float | None:
     """Median in pixels; None if it is infinite, so if most views have no answer."""
     median = float(np.median(errors))
     return round(median, 2) if math.isfinite(median) else None
@@ -323,10 +322,11 @@ def _turns(group: tuple[int, ...]) -> str:
 
 def _judge_texture(model: ObjectModel) -> dict[str, Any]:
     deviation = corner_deviation(model.reference)
+    warnings: list[str] = []
     if deviation < FAIR_TEXTURE:
-        verdict, warnings = "rich", []
+        verdict = "rich"
     elif deviation < POOR_TEXTURE:
-        verdict, warnings = "fair", []
+        verdict = "fair"
     else:
         verdict = "poor"
         warnings = [
@@ -341,7 +341,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %" if math.isfinite(share) else "any share"
 
 
-def _picture(model: ObjectModel, symmetry: tuple[int, ...], views: Sequence[_View]) -> np.ndarray:
+def _picture(model: ObjectModel, symmetry: tuple[int, ...], views: Sequence[_View]) -> Picture:
     """Sixteen views, four a row: the frame around the object with its outline, and the view."""
     order = np.linspace(0, len(views) - 1, 16).round().astype(int)
     tiles = [_tile(model, symmetry, views[index]) for index in order]
@@ -349,7 +349,7 @@ def _picture(model: ObjectModel, symmetry: tuple[int, ...], views: Sequence[_Vie
     return np.vstack(rows)
 
 
-def _tile(model: ObjectModel, symmetry: tuple[int, ...], view: _View) -> np.ndarray:
+def _tile(model: ObjectModel, symmetry: tuple[int, ...], view: _View) -> Picture:
     corners = to_corners(view.homography, model.size)
     centre, reach = corners.mean(axis=0), 0.6 * float(np.ptp(corners, axis=0).max())
     scale = (_TILE - 1) / (2 * reach)

@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stn_ros.geometry.homography import compose, corner_error, longest_side
+from stn_ros.recordings.recording import Recording
+from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX
-from stn_ros.runtime.frames import Recording
 from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.pipeline import Pipeline
+from stn_ros.runtime.region_source import WholeImage
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.runtime.search import Sweep
-from stn_ros.runtime.tracker import Tracker
 from stn_ros.synthesis.scene import Sighting, clipped_box, nearby
 from stn_ros.teaching.texture import turned_homographies
 
@@ -68,19 +70,16 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
         ValueError: fewer than `LEAST` sightings, or see `Recording`.
     """
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
-    tracker, sweep = Tracker(canonicalizer), Sweep([model])
+    pipeline, source = Pipeline(canonicalizer), WholeImage([model], SEARCHES)
     kept: list[Sighting] = []
     read = answered = seen = 0
     every, last = 1, None
     bar = tqdm(recording, total=recording.count or None, desc="frames", unit="frame")
-    for stamp, frame in bar:
+    for stamp, frame, _ in bar:
         read += 1
-        found = [answer for answer in tracker.update(frame, stamp) if answer.accepted]
-        if not found:
-            regions = sweep.regions(frame, [], SEARCHES)
-            found = tracker.update(frame, stamp, regions, searches=SEARCHES)
+        found = [one.alignment for one in pipeline.update(frame, stamp, source).sightings]
         best = max(found, key=lambda answer: answer.confidence, default=None)
-        if best is None or not best.accepted:
+        if best is None:
             continue
         answered += 1
         if last is not None and not _moved(last, best):
@@ -134,7 +133,7 @@ def _moved(last: Alignment, now: Alignment) -> bool:
     return bool(apart > MOVED * longest_side(now.corners))
 
 
-def _sighting(frame: np.ndarray, answer: Alignment, model: ObjectModel) -> Sighting:
+def _sighting(frame: NDArray[np.uint8], answer: Alignment, model: ObjectModel) -> Sighting:
     left, top, right, bottom = nearby(answer.corners, (frame.shape[1], frame.shape[0]))
     seen = FrameSampler(frame).sample(answer.homography, model.size)[..., 3]
     shift = np.array([[1.0, 0, -left], [0, 1.0, -top], [0, 0, 1.0]])

@@ -6,15 +6,16 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from stn_ros.geometry.homography import quarter_rotation
+from stn_ros.geometry.homography import Array, quarter_rotation
 
 _SIDE = 64
 _LOOK_ALIKE = 0.97
 _SQUARE = 1.05
 
 
-def corner_deviation(reference: np.ndarray, noise: float = 8.0) -> float:
+def corner_deviation(reference: NDArray[np.uint8], noise: float = 8.0) -> float:
     """The least standard deviation any method can place a corner with, in shares of the long side.
 
     The Cramer-Rao bound of the eight parameters of a homography, from the gradients of the picture
@@ -55,7 +56,7 @@ def corner_deviation(reference: np.ndarray, noise: float = 8.0) -> float:
     return math.sqrt(total / 4)
 
 
-def likeness(reference: np.ndarray, turn: int) -> float:
+def likeness(reference: NDArray[np.uint8], turn: int) -> float:
     """Correlation (-1..1) of a picture with itself turned by 90, 180 or 270 degrees.
 
     Colours count; both are smoothed to 32 px and may be shifted by a pixel or two, so a smudge or
@@ -76,7 +77,7 @@ def likeness(reference: np.ndarray, turn: int) -> float:
     return best
 
 
-def look_alike_turns(reference: np.ndarray, least: float = _LOOK_ALIKE) -> tuple[int, ...]:
+def look_alike_turns(reference: NDArray[np.uint8], least: float = _LOOK_ALIKE) -> tuple[int, ...]:
     """The in-plane turns under which the face can not be told from itself.
 
     Returns:
@@ -90,6 +91,6 @@ def look_alike_turns(reference: np.ndarray, least: float = _LOOK_ALIKE) -> tuple
     return (180,)
 
 
-def turned_homographies(size: tuple[int, int], symmetry: tuple[int, ...]) -> list[np.ndarray]:
+def turned_homographies(size: tuple[int, int], symmetry: tuple[int, ...]) -> list[Array]:
     """Canonical -> canonical homographies of the turns that look alike, the identity first."""
     return [quarter_rotation(size, turn) for turn in (0, *symmetry)]

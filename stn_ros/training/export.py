@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor, nn
 
 from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
-from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.engines import make_engine
 from stn_ros.training.quantise import quantise
 from stn_ros.transformer.export import check_close, write_graph
 from stn_ros.transformer.network import STRIDE, LocalizationNetwork
@@ -129,7 +129,7 @@ def load_weights(folder: Path) -> LocalizationNetwork:
 def _check(network: LocalizationNetwork, bundle: NetworkBundle) -> None:
     """Compare the graphs with the network, at a batch and sizes they were not traced at."""
     rng = np.random.default_rng(0)
-    engine = OnnxEngine(bundle)
+    engine = make_engine(bundle)
     for name, patch in bundle.patches.items():
         shape = (3, patch, patch, 4)
         reference = rng.integers(0, 256, shape, dtype=np.uint8)

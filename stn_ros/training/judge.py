@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.runtime import photometric
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
@@ -110,7 +111,7 @@ def collect(
                 error = np.inf
             if RIGHT_PX <= error <= WRONG_PX:
                 continue
-            rows.append([answer.evidence[name] for name in NAMES])
+            rows.append([answer.confidence_inputs[name] for name in NAMES])
             right.append(error < RIGHT_PX)
             offsets = answer.corners - to_corners(view.homography, view.size)
             ratios.append((offsets**2).sum() / np.trace(answer.corner_covariance))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from stn_ros.evaluation import report
 from stn_ros.evaluation.trials import (
@@ -15,10 +16,11 @@ from stn_ros.evaluation.trials import (
     Outcome,
     Trial,
     accuracy,
+    at_threshold,
     error_of,
     hold,
     jittered,
-    precision_and_recall,
+    wilson_interval,
 )
 from stn_ros.runtime.object_model import ObjectModel
 
@@ -52,17 +54,24 @@ def test_accuracy_by_hand() -> None:
     figures = accuracy(
         [_outcome(0.5), _outcome(2.0, published=False), _outcome(4.0), _outcome(math.inf, False)]
     )
-    assert figures["right"] == 0.5
-    assert figures["published_right"] == 0.25
-    assert figures["median_px"] == 3.0
+    assert figures["right"] == 0.25
+    assert figures["right_before"] == 0.5
+    assert figures["median_px"] == math.inf
     assert figures["p90_px"] == math.inf
     assert figures["auc_1"] == pytest.approx(0.5 / 4)
-    assert figures["auc_5"] == pytest.approx((0.9 + 0.6 + 0.2) / 4)
+    assert figures["auc_5"] == pytest.approx((0.9 + 0.2) / 4)
+    assert (figures["right_low"], figures["right_high"]) == wilson_interval(1, 4)
     assert figures["median_ms"] == 10
 
 
-def test_precision_and_recall_by_hand() -> None:
-    figures = precision_and_recall(
+@pytest.mark.parametrize(("hits", "trials"), [(0, 5), (5, 5), (3, 7), (80, 84), (1, 1000)])
+def test_wilson_interval_is_scipys(hits: int, trials: int) -> None:
+    wanted = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(hits, trials) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
+
+
+def test_recall_and_precision_by_hand() -> None:
+    figures = at_threshold(
         [
             _outcome(1.0),
             _outcome(1.0, published=False),
@@ -81,7 +90,7 @@ def test_precision_and_recall_by_hand() -> None:
     assert figures["right_published"] == 0.5
     assert figures["absent_rejected"] == 0.75
     assert figures["published_wrong"] == pytest.approx(1 / 3)
-    assert math.isnan(precision_and_recall([_outcome(1.0)])["absent_rejected"])
+    assert math.isnan(at_threshold([_outcome(1.0)])["absent_rejected"])
 
 
 def test_every_trial_is_put_to_every_contestant(tmp_path: Path) -> None:
@@ -93,10 +102,10 @@ def test_every_trial_is_put_to_every_contestant(tmp_path: Path) -> None:
     outcomes = hold(trials, contestants, len(trials))
     summary = report.summarise(outcomes)
     assert summary["good"]["accuracy"]["g"]["right"] == 1
-    assert summary["good"]["promise"]["absent_rejected"] == 1
+    assert summary["good"]["at_threshold"]["absent_rejected"] == 1
     assert summary["silent"]["accuracy"]["g"]["right"] == 0
     page = report.markdown("Benchmark", summary, ["a note"])
-    assert "| g | 2 | **100.0 %** | 0.00 px | 1 | 0.0 % | none | 2 |" in page
+    assert "| g | 2 | **100.0 %** | 34-100 % | 0.00 px | 1 | 0.0 % | 0-66 % | none | 2 |" in page
     report.write(tmp_path / "out", "table", page, {"figures": summary})
     figures = json.loads((tmp_path / "out" / "table.json").read_text())["figures"]
     assert figures["silent"]["accuracy"]["g"]["median_px"] is None

@@ -104,18 +104,13 @@ def test_optimisation_gets_nearer(pairs):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_networks_begin_as_the_identity_and_learn(name, pairs):
+def test_networks_begin_as_the_identity_and_fit_one_batch(name, pairs, one_batch):
     model = registration.PairAligner(FAMILIES[name], 2)
     assert torch.equal(model(pairs.fixed, pairs.moving), FAMILIES[name].identity(3))
-    left = registration.retina()[0]
-    trained = registration.train(name, left, Settings(steps=40, batch=4), seed=0)
-    with torch.no_grad():
-        grid = FAMILIES[name].grid(trained(pairs.fixed, pairs.moving), (SIDE, SIDE))
-    after, before = (
-        registration.dissimilarity(pairs.fixed, pairs.moving, g).mean()
-        for g in (grid, _identity(3))
-    )
-    assert after < before
+    losses = one_batch(registration, 16)
+    registration.train(name, registration.retina()[0], Settings(steps=1, batch=2), seed=0)
+    ((before, after),) = losses
+    assert after < 0.99 * before
 
 
 def test_the_command_goes_from_end_to_end(tmp_path):

@@ -105,13 +105,27 @@ def test_readers_begin_at_rest(moves):
     assert all(p.requires_grad == moves for p in reader.transformer.parameters())
 
 
-def test_photometric_training_gets_nearer_the_truth(drives):
-    model = road.train("photometric", drives, Settings(epochs=40, batch=8), seed=0)
-    model(drives.pictures)
-    theta = model.transformer.family.matrix(model.transformer.last.parameters[:, 0])
-    at_rest = road.at_rest().expand(len(theta), -1, -1)
-    after, before = (road.misplaced(t, drives.theta).mean() for t in (theta, at_rest))
-    assert after < 0.9 * before
+@pytest.mark.parametrize("method", ["task", "photometric"])
+def test_one_batch_is_fitted(drives, one_batch, method):
+    losses = one_batch(road, 12)
+    road.train(method, drives, Settings(epochs=1, batch=4), seed=0)
+    ((before, after),) = losses
+    assert after < 0.95 * before
+
+
+def test_photometric_descent_leads_to_the_truth(drives, monkeypatch):
+    kept = []
+    monkeypatch.setattr(road, "fit", lambda model, batches, loss, *_: kept.append((model, loss)))
+    road.train("photometric", drives, Settings(), seed=0)
+    ((model, loss),) = kept
+    family = model.transformer.family
+    truth, rest = (family.parameters_of(theta) for theta in (drives.theta, road.at_rest()))
+    # A fifth of the way from the truth to where the car is at rest.
+    start = (truth + 0.2 * (rest - truth)).requires_grad_()
+    model.transformer.localize = lambda _: start[:, None]
+    loss(drives).backward()
+    ahead = (start.grad * (start - truth)).sum(dim=1)
+    assert (ahead > 0).float().mean() > 0.7
 
 
 def test_the_command_goes_from_end_to_end(tmp_path, monkeypatch):

@@ -81,15 +81,14 @@ def test_optimisation_finds_the_map():
     assert looks > 10
 
 
-def test_an_untrained_network_answers_the_identity_and_learns():
-    pairs = _draw(8)
+def test_an_untrained_network_answers_the_identity_and_fits_one_batch(one_batch):
+    pairs = _draw(2)
     model = volumes.PairAligner(2)
-    assert torch.equal(model(pairs.fixed, pairs.moving), FAMILY.identity(8))
-    train = volumes.train(Settings(steps=25, batch=4), seed=0)
-    with torch.no_grad():
-        found = train(pairs.fixed, pairs.moving)
-    before = volumes.dissimilarity(pairs.fixed, pairs.moving, FAMILY.identity(8)).mean()
-    assert volumes.dissimilarity(pairs.fixed, pairs.moving, found).mean() < before
+    assert torch.equal(model(pairs.fixed, pairs.moving), FAMILY.identity(2))
+    losses = one_batch(volumes, 12)
+    volumes.train(Settings(steps=1, batch=2), seed=0)
+    ((before, after),) = losses
+    assert after < 0.9 * before
 
 
 def test_the_command_goes_from_end_to_end(tmp_path):

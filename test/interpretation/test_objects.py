@@ -100,7 +100,7 @@ def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
     export_bundle(LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {})
     model = ObjectModel("raw", tea_box.reference, network=tmp_path / "raw")
     page = tmp_path / "page.html"
-    wrong = explain_object(model, page, views=4, progress=False)
+    wrong = explain_object(model, page, views=2, progress=False)
     assert any("far off" in text or "gains nothing" in text for text in wrong)
     assert "its own (tuned)" in page.read_text(encoding="utf-8")
 

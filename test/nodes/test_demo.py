@@ -18,7 +18,7 @@ from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.world import World
 
 pytestmark = pytest.mark.ros
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 
 def start(output: Path, *arguments: str) -> subprocess.Popen:

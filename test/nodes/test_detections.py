@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from stn_ros.nodes import detections
-from stn_ros.runtime.canonicalizer import Region
+from stn_ros.runtime.alignment import Region
 
 pytestmark = pytest.mark.ros
 SIZE = (640, 480)

@@ -20,7 +20,7 @@ class Recorder:
 
     def handle(self, item: int) -> None:
         self.entered.release()
-        assert self.allowed.acquire(timeout=5)
+        assert self.allowed.acquire(timeout=60)
         self.threads.add(threading.current_thread().name)
         self.handled.append(item)
         self.done.release()
@@ -45,13 +45,13 @@ def worker(recorder: Recorder):
 def test_newest_wins_and_drops_are_counted(worker: Worker[int], recorder: Recorder):
     worker.start()
     worker.put(1)
-    assert recorder.entered.acquire(timeout=5)  # 1 is in hand now: 2 and 3 are replaced by 4
+    assert recorder.entered.acquire(timeout=60)  # 1 is in hand now: 2 and 3 are replaced by 4
     for item in (2, 3, 4):
         worker.put(item)
     recorder.allowed.release()
     recorder.allowed.release()
-    assert recorder.done.acquire(timeout=5)
-    assert recorder.done.acquire(timeout=5)
+    assert recorder.done.acquire(timeout=60)
+    assert recorder.done.acquire(timeout=60)
     assert recorder.handled == [1, 4]
     assert worker.dropped == 2
 
@@ -60,7 +60,7 @@ def test_work_is_done_off_the_callers_thread(worker: Worker[int], recorder: Reco
     worker.start()
     recorder.allowed.release()
     worker.put(1)
-    assert recorder.done.acquire(timeout=5)
+    assert recorder.done.acquire(timeout=60)
     assert recorder.threads == {"perception"}
 
 
@@ -69,7 +69,7 @@ def test_an_error_is_reported_and_the_next_item_handled(worker: Worker[int], rec
     for item in (-1, 2):
         recorder.allowed.release()
         worker.put(item)
-        assert recorder.done.acquire(timeout=5)
+        assert recorder.done.acquire(timeout=60)
     assert recorder.handled == [-1, 2]
     assert [str(error) for error in recorder.errors] == ["bad item -1"]
 
@@ -82,14 +82,14 @@ def test_stop_forgets_the_waiting_item_and_start_works_again(
     worker.start()
     recorder.allowed.release()
     worker.put(2)
-    assert recorder.done.acquire(timeout=5)
+    assert recorder.done.acquire(timeout=60)
     assert recorder.handled == [2]
 
 
 def test_stop_waits_for_the_item_in_hand(worker: Worker[int], recorder: Recorder):
     worker.start()
     worker.put(1)
-    assert recorder.entered.acquire(timeout=5)
+    assert recorder.entered.acquire(timeout=60)
     stopper = threading.Thread(target=worker.stop)
     stopper.start()
     stopper.join(0.05)

@@ -6,7 +6,7 @@ import numpy as np
 
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.nodes.overlay import FOUND, REFUSED, draw
-from stn_ros.runtime.canonicalizer import Alignment, Region
+from stn_ros.runtime.alignment import Alignment, Region
 
 SIZE = (320, 240)
 CORNERS = np.array([(60.0, 50.0), (260.0, 50.0), (260.0, 190.0), (60.0, 190.0)])
@@ -15,13 +15,13 @@ CORNERS = np.array([(60.0, 50.0), (260.0, 50.0), (260.0, 190.0), (60.0, 190.0)])
 def alignment(accepted: bool, region: Region | None = None) -> Alignment:
     return Alignment(
         object_name="box",
+        size=(16, 16),
         homography=np.eye(3),
         confidence=0.9,
         accepted=accepted,
         reason="" if accepted else "too dark",
         corners=CORNERS,
         corner_covariance=np.eye(8),
-        view=np.zeros((16, 16, 3), np.uint8),
         tracked=False,
         region=region,
     )

@@ -16,8 +16,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from stn_ros.nodes import messages
 from stn_ros.nodes.player import Player, intrinsics
+from stn_ros.recordings.encodings import to_bgr
 
 pytestmark = pytest.mark.ros
 SIZE = (64, 48)
@@ -44,7 +44,7 @@ def test_intrinsics():
 @pytest.fixture(scope="module")
 def context() -> Iterator[rclpy.Context]:
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=71)
+    rclpy.init(context=context)
     yield context
     context.try_shutdown()
 
@@ -66,13 +66,13 @@ def test_plays_in_real_time_and_loops(context: rclpy.Context, folder: Path):
     executor = SingleThreadedExecutor(context=context)
     for member in (node, listener):
         executor.add_node(member)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while min(len(images), len(infos)) < 7 and time.monotonic() < end:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
     for member in (node, listener):
         member.destroy_node()
-    found = [round((messages.to_bgr(msg).mean() - 20) / 40) for msg in images]
+    found = [round((to_bgr(msg).mean() - 20) / 40) for msg in images]
     assert [step % 3 for step in np.diff(found)] == [1] * (len(found) - 1)
     stamps = [msg.header.stamp.sec + msg.header.stamp.nanosec * 1e-9 for msg in images]
     assert 0.04 < np.median(np.diff(stamps)) < 0.25  # never faster; slower on a busy machine
@@ -88,3 +88,21 @@ def test_bad_parameters_are_named(context: rclpy.Context, folder: Path):
         player(context, source=str(folder), k=[500.0, 500.0])
     with pytest.raises(ValueError, match="source is empty"):
         player(context)
+
+
+def test_a_bag_is_not_for_this_player(context: rclpy.Context, tmp_path: Path):
+    bag_writer = pytest.importorskip("stn_ros.recordings.bag_writer", reason="no rosbags")
+    with bag_writer.BagWriter(tmp_path / "bag") as bag:
+        bag.write(1, shade(0), np.eye(3), [])
+    with pytest.raises(ValueError, match="is a bag: `ros2 bag play` plays it"):
+        player(context, source=str(tmp_path / "bag"))
+
+
+def test_a_broken_picture_is_left_out(context: rclpy.Context, folder: Path):
+    (folder / "1.png").write_bytes(b"no picture")
+    node = player(context, source=str(folder), loop=True)
+    with pytest.raises(ValueError, match=r"1\.png cannot be read"):
+        [node._next() for _ in range(2)]
+    found = [round((node._next().picture.mean() - 20) / 40) for _ in range(2)]
+    assert found == [2, 0]  # the next one, and the first again
+    node.destroy_node()

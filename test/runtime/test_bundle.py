@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, set_judge
-from stn_ros.runtime.engine import OnnxEngine
+from stn_ros.runtime.engines import make_engine
 from stn_ros.runtime.paths import models_folder
 
 
@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 def test_shipped_network_loads_and_answers():
     bundle = NetworkBundle.load()
-    engine = OnnxEngine(bundle)
+    engine = make_engine(bundle)
     patch = bundle.patches["locate"]
     pictures = np.random.default_rng(0).integers(0, 256, (3, patch, patch, 4), dtype=np.uint8)
     pictures[..., 3] = 255

@@ -5,11 +5,22 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from oracle_engine import (
+    FACE,
+    Oracle,
+    bundle,
+    coordinate_frame,
+    flat_model,
+    square_on,
+    two_truths,
+)
 
+from stn_ros.geometry.box import Box
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.homography import corner_error, to_corners
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis.scene import SHARP, render_view
@@ -70,7 +81,7 @@ def test_pixels_follow_between_the_looks_of_the_network(world, monkeypatch):
     models, canonicalizer, views = world
     view = views[2]
     found = canonicalizer.process(view.frame, [Region(models[2].name, *view.box)])
-    engine = canonicalizer._networks[2].engine
+    engine = canonicalizer._follower._step._networks[2].engine
     looks, match = [], engine.match
     monkeypatch.setattr(
         engine, "match", lambda *args, **how: looks.append(1) or match(*args, **how)
@@ -153,8 +164,8 @@ def test_settings_and_objects_are_checked(world):
     models, _, _ = world
     with pytest.raises(ValueError, match=r"threshold is 1\.5"):
         CanonicalizerSettings(threshold=1.5)
-    with pytest.raises(ValueError, match="turns is 2"):
-        CanonicalizerSettings(turns=2)
+    with pytest.raises(ValueError, match="rotations is 2"):
+        CanonicalizerSettings(rotations=2)
     with pytest.raises(ValueError, match="no objects"):
         Canonicalizer(NetworkBundle.load(), [])
     with pytest.raises(ValueError, match=r"'one'.*more than once"):
@@ -216,3 +227,53 @@ def test_a_damaged_own_network_is_refused(world, tmp_path):
     (own / "match.onnx").write_bytes(b"")
     with pytest.raises(ValueError, match=r"match\.onnx: sha256"):
         Canonicalizer(NetworkBundle.load(), [replace(models[0], network=own)])
+
+
+@pytest.mark.parametrize(("share", "searched"), [(0.2, True), (0.3, True), (0.37, False)])
+def test_a_region_that_a_followed_object_hardly_overlaps_is_searched(share, searched):
+    """Two boxes of one size, side by side, overlap by a third where half of each is shared."""
+    oracle = Oracle({"two": square_on(200, 200)})
+    canonicalizer = Canonicalizer(
+        bundle(), [flat_model("two")], CanonicalizerSettings(photometric_steps=0), oracle
+    )
+    box = Box.around(to_corners(square_on(200, 200), FACE))
+    frame = coordinate_frame()
+    (located,) = canonicalizer.process(frame, [Region("two", *box)])
+    # Intersection over union of two equal boxes, one moved by m of its width: (1 - m) / (1 + m).
+    beside = box._replace(left=box.left + box.width * (1 - share) / (1 + share))
+    found = canonicalizer.process(frame, [Region("two", *beside)], [located])
+    assert (len(found) == 2) == searched
+    (followed,) = canonicalizer.process(frame, [Region("one", *box)][:0], [located])
+    assert followed.tracked
+
+
+def test_no_more_regions_are_searched_than_asked_for():
+    oracle = Oracle(two_truths())
+    models = [flat_model("one"), flat_model("two")]
+    canonicalizer = Canonicalizer(
+        bundle(), models, CanonicalizerSettings(photometric_steps=0), oracle
+    )
+    regions = [
+        Region(name, *Box.around(to_corners(truth, FACE))) for name, truth in oracle.truths.items()
+    ]
+    frame = coordinate_frame()
+    assert [a.object_name for a in canonicalizer.process(frame, regions, searches=1)] == ["one"]
+    assert canonicalizer.process(frame, regions, searches=0) == []
+    # What is followed takes nobody's turn.
+    first = canonicalizer.process(frame, regions, searches=1)
+    again = canonicalizer.process(frame, regions, first, searches=1)
+    assert [a.object_name for a in again] == ["one", "two"]
+
+
+def test_the_threshold_may_change_between_frames():
+    oracle = Oracle({"two": square_on(200, 200)})
+    canonicalizer = Canonicalizer(
+        bundle(), [flat_model("two")], CanonicalizerSettings(photometric_steps=0), oracle
+    )
+    region = Region("two", *Box.around(to_corners(square_on(200, 200), FACE)))
+    for threshold, accepted in ((0.5, True), (1.0, False)):
+        canonicalizer.threshold = threshold
+        (found,) = canonicalizer.process(coordinate_frame(), [region])
+        assert found.accepted == accepted
+    with pytest.raises(ValueError, match=r"threshold is -0\.1"):
+        canonicalizer.threshold = -0.1

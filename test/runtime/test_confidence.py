@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_ros.runtime.confidence import Evidence, confidence, features, likeness
+from stn_ros.runtime.confidence import Evidence, confidence, inputs, likeness
 
 EVIDENCE = Evidence(present=2.0, aligned=1.0, agreement=0.9, log_scale=-2.0, spread=-1.0)
 
@@ -49,7 +49,7 @@ def test_nothing_to_compare_is_no_likeness():
 
 def test_confidence_by_hand():
     patch = _patch(0)
-    found = features(EVIDENCE, 0.8, patch, patch)
+    found = inputs(EVIDENCE, 0.8, patch, patch)
     assert found["inside"] == 1.0
     assert found["pixels"] == 0.8
     judge = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "overall": 0.0}
@@ -60,7 +60,7 @@ def test_confidence_by_hand():
 def test_a_face_mostly_out_of_the_frame_is_never_trusted():
     seen = _patch(0)
     seen[:, 20:] = 0
-    assert confidence(features(EVIDENCE, 0.8, seen, _patch(0)), {"bias": 50.0}) == 0.0
+    assert confidence(inputs(EVIDENCE, 0.8, seen, _patch(0)), {"bias": 50.0}) == 0.0
 
 
 @pytest.mark.parametrize("grey", [0, 90, 255])

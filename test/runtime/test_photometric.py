@@ -171,3 +171,30 @@ def test_blur_means_the_same_on_coarse_tiles_as_on_fine_ones(refiner):
     assert coarse.blur == pytest.approx(fine.blur, rel=0.4)
     given = refiner.refine(frame, TRUTH, UNSURE, finest=6, blur=fine.blur)
     assert given.likeness == pytest.approx(coarse.likeness, abs=0.01)
+
+
+def test_tiles_that_contradict_the_others_hardly_pull():
+    """A sixth of the tiles, each sure of a shift of 0.3: plain least squares is the reference."""
+    places = photometric._tile_shifts(8, 6)
+    shifts = np.zeros((48, 2))
+    shifts[::6] = 0.3, -0.3
+    curvature = np.tile(400.0 * np.eye(2), (48, 1, 1))
+    tiles = photometric._Tiles(curvature, 400.0 * shifts)
+    change, _ = photometric._solve(tiles, places, 1e-6 * np.eye(8), np.zeros(8))
+    plain = np.linalg.lstsq(places.reshape(-1, 8), shifts.ravel(), rcond=None)[0]
+    others = np.delete(np.arange(48), np.s_[::6])
+    robust, least_squares = (
+        np.linalg.norm((places[others] @ each), axis=-1).mean() for each in (change, plain)
+    )
+    assert least_squares > 0.04
+    assert robust < 0.35 * least_squares
+
+
+def test_a_move_that_the_prior_rules_out_is_not_made(refiner):
+    start = _off(1.5)
+    ruled_out = refiner.refine(FrameSampler(_seen()), start, 0.1**2 * np.eye(8))
+    assert not ruled_out.settled
+    np.testing.assert_allclose(ruled_out.homography, start)
+    np.testing.assert_allclose(ruled_out.corner_covariance, 0.1**2 * np.eye(8))
+    possible = refiner.refine(FrameSampler(_seen()), start, 1.5**2 * np.eye(8))
+    assert _error(possible) < 0.05

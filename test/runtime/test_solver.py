@@ -1,4 +1,5 @@
 import numpy as np
+from scipy.optimize import least_squares
 
 from stn_ros.geometry.patch import MARGIN
 from stn_ros.runtime.solver import fit_motion
@@ -60,3 +61,24 @@ def test_all_weight_on_one_line_stays_modest():
     fit = fit_motion(_field(np.eye(3)), scale)
     assert np.isfinite(fit.motion).all()
     assert np.abs(fit.motion - np.eye(3)).max() < 0.1
+
+
+def test_residuals_are_geometric_under_strong_perspective():
+    """The answer is the least squares of distances in the patch, which scipy finds on its own."""
+    tilted = np.array([[1.1, 0.1, 0.05], [-0.1, 0.9, 0.0], [0.45, -0.35, 1.0]])
+    rng = np.random.default_rng(4)
+    flow = _field(tilted) + rng.normal(0, 0.02, (1, 2, 16, 16)).astype(np.float32)
+    # Errors far below what is expected of a cell: the robust weights hardly differ.
+    fit = fit_motion(flow, np.full((1, 16, 16), np.log(0.2), np.float32))
+    axis = (np.arange(16) * 2 + 1) / 16 - 1
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    targets = points + flow[0].reshape(2, -1).T / 8
+    on_face = np.abs(points).max(axis=1) <= 1 / MARGIN
+
+    def residuals(entries):
+        matrix = np.append(entries, 1.0).reshape(3, 3)
+        return (_apply(matrix, points[on_face]) - targets[on_face]).ravel()
+
+    best = np.append(least_squares(residuals, tilted.ravel()[:8]).x, 1.0).reshape(3, 3)
+    off = np.linalg.norm(_apply(fit.motion[0], CORNERS) - _apply(best, CORNERS), axis=1)
+    assert off.max() < 3e-4

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from stn_ros.geometry.homography import corner_error
+from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Alignment, Canonicalizer, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.tracker import MAX_GAP, Tracker
 from stn_ros.synthesis.scene import SHARP, face_homography, paste_face, render_view
@@ -152,6 +153,7 @@ class Script:
         camera: object,
         searches: int,
     ) -> list[Alignment]:
+        self.missed = [one.missed for one in previous]
         self.expected = sorted(one.corners[:, 0].mean() for one in previous)
         return [alignment(*seen) for seen in next(self.frames)]
 
@@ -160,13 +162,13 @@ def alignment(x: float, confidence: float, tracked: bool) -> Alignment:
     square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
     return Alignment(
         object_name="thing",
+        size=(16, 16),
         homography=np.eye(3),
         confidence=abs(confidence),
         accepted=confidence > 0,
         reason="",
         corners=[x, 200] + 100 * square,
         corner_covariance=np.eye(8),
-        view=np.zeros((16, 16, 3), np.uint8),
         tracked=tracked,
         region=None,
     )
@@ -264,6 +266,37 @@ def test_a_clock_that_jumps_back_numbers_afresh():
 def test_frames_of_one_stamp_do_not_bring_back_what_was_refused():
     steps = play([(100, 0.9, NEW)], [(100, -0.2, True)], [(100, 0.9, True)], stamps=[1.0, 1.0, 1.0])
     assert steps == [{1: 100}, {}, {1: 100}]
+
+
+@pytest.mark.parametrize("period", [0.1, 0.4])
+def test_where_stamps_stand_still_the_time_of_arrival_counts(period: float):
+    """Lost, it is expected back for `MAX_GAP`, then forgotten."""
+    frames = int(2 * MAX_GAP / period)
+    script = Script([(100, 0.9, NEW)], *[[]] * frames)
+    tracker, frame = Tracker(script), np.zeros((8, 8, 3), np.uint8)
+    expected = []
+    for step in range(1 + frames):
+        tracker.update(frame, 7.0, arrival=50 + step * period)
+        expected.append(len(script.expected))
+    assert expected == [0] + [int(step * period <= MAX_GAP + 1e-9) for step in range(1, 1 + frames)]
+
+
+def test_velocity_is_measured_by_arrival_where_stamps_stand_still():
+    script = Script([(100, 0.9, NEW)], [(110, 0.9, True)], [(120, 0.9, True)], [])
+    tracker, frame = Tracker(script), np.zeros((8, 8, 3), np.uint8)
+    for step in range(4):
+        tracker.update(frame, 7.0, arrival=50 + 0.1 * step)
+    assert script.expected == pytest.approx([130])
+
+
+def test_frames_that_an_object_missed_are_counted_until_it_is_seen_again():
+    script = Script([(100, 0.9, NEW)], [], [], [(100, 0.9, True)], [], [])
+    tracker, frame = Tracker(script), np.zeros((8, 8, 3), np.uint8)
+    missed = []
+    for step in range(6):
+        tracker.update(frame, 0.1 * step)
+        missed.append(script.missed)
+    assert missed == [[], [0], [1], [2], [0], [1]]
 
 
 def test_what_flickers_all_over_the_image_is_forgotten():

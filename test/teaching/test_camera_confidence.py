@@ -11,8 +11,9 @@ import cv2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.canonicalizer import Canonicalizer, Region
+from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.confidence import WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder

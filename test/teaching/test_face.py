@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,12 @@ from stn_ros.teaching.face import (
     check_corners,
     click_corners,
     find_face,
+    listed,
     locate_face,
+    opaque_face,
     parse_corners,
     parse_size,
+    read_opaque,
     read_photo,
     rectify,
 )
@@ -58,6 +62,98 @@ def test_a_photo_of_the_faces_own_aspect_is_taken_whole() -> None:
     corners, decision = locate_face(ART, (0.256, 0.170))
     np.testing.assert_array_equal(corners, face_corners((256, 170)))
     assert "whole" in decision
+
+
+FORMATS = [((297, 210), (800, 600)), ((300, 200), (840, 560)), ((320, 180), (960, 540))]
+
+
+def _of_its_photos_aspect(
+    size: tuple[int, int], photo_size: tuple[int, int], share: float, roll: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo of a face of nearly the photo's aspect, and its corners."""
+    face = artwork.draw(4, (2 * size[0], 2 * size[1]), "product_box")
+    w, h = photo_size
+    centre, long_side = ((w - 1) / 2 + 5, (h - 1) / 2 - 3), share**0.5 * w
+    tilt = 0.1 if roll else 0.0
+    homography = face_homography(
+        (2 * size[0], 2 * size[1]), centre, long_side, roll, tilt, 0.5, w, centre
+    )
+    photo = np.full((h, w, 3), (60, 70, 66), np.uint8)
+    paste_face(photo, face, homography)
+    noise = np.random.default_rng(0).normal(0, 2, photo.shape)
+    photo = np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)
+    return photo, to_corners(homography, (2 * size[0], 2 * size[1]))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45, 0.75])
+@pytest.mark.parametrize(("size", "photo_size"), FORMATS)
+def test_an_outline_wins_over_a_border_of_the_same_aspect(
+    size: tuple[int, int], photo_size: tuple[int, int], share: float
+) -> None:
+    photo, corners = _of_its_photos_aspect(size, photo_size, share, 0.04)
+    for size_m in ((size[0] / 1000, size[1] / 1000), None):
+        found, decision = locate_face(photo, size_m)
+        assert "outline" in decision
+        assert np.linalg.norm(found - corners, axis=1).max() < 1.5
+
+
+def test_an_outline_along_the_border_is_for_the_user_to_judge() -> None:
+    photo, corners = _of_its_photos_aspect((300, 200), (840, 560), 0.45, 0.0)
+    with pytest.raises(ValueError, match="give --cropped or --corners") as refused:
+        locate_face(photo, (0.3, 0.2))
+    named = re.search("--corners '(.*)'", str(refused.value))
+    assert named is not None
+    np.testing.assert_allclose(parse_corners(named[1]), corners, atol=1.5)
+
+
+def test_a_photo_of_a_cameras_format_without_an_outline_is_not_taken_whole() -> None:
+    texture = cv2.resize(ART, (960, 640))
+    for size_m in ((0.3, 0.2), None):
+        with pytest.raises(ValueError, match="--cropped"):
+            locate_face(texture, size_m)
+    assert locate_face(np.ascontiguousarray(texture[:600]), (0.32, 0.2))[1] == "the whole photo"
+
+
+def test_a_size_the_wrong_way_round_is_named() -> None:
+    photo, _ = _photo(0.1, 0.2)
+    with pytest.raises(ValueError, match=r"but one of 0.256 x 0.17 m: swap --size"):
+        locate_face(photo, (0.170, 0.256))
+    with pytest.raises(ValueError, match="swap --size"):
+        locate_face(ART, (0.170, 0.256))
+
+
+def test_what_is_transparent_is_white_and_no_part_of_the_face(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    hidden = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
+    picture = np.dstack([hidden, np.zeros((600, 800), np.uint8)])
+    picture[100:270, 150:406] = np.dstack([ART, np.full(ART.shape[:2], 255, np.uint8)])
+    for scale in (1, 257):
+        cv2.imwrite(str(path), picture.astype(np.uint8 if scale == 1 else np.uint16) * scale)
+        photo, opaque = read_photo(path), read_opaque(path)
+        assert opaque is not None
+        assert (photo[opaque == 0] == 255).all()
+        assert np.abs(photo[100:270, 150:406].astype(int) - ART).max() <= 1
+        expected = face_corners((256, 170)) + (150, 100)  # noqa: RUF005
+        np.testing.assert_allclose(opaque_face(opaque), expected, atol=0.6)
+    cv2.imwrite(str(path), ART)
+    assert read_opaque(path) is None
+
+
+def test_the_opaque_part_may_be_tilted_or_loose_print() -> None:
+    _, corners = _photo(0.2, 0.4)
+    opaque = np.zeros((600, 800), np.uint8)
+    cv2.fillConvexPoly(opaque, np.round(corners * 16).astype(int), 255, cv2.LINE_AA, 4)
+    assert np.linalg.norm(opaque_face(opaque) - corners, axis=1).max() < 1.5
+    print_only = np.zeros((600, 800), np.uint8)
+    print_only[50:250, 60:400] = 255
+    print_only[400:420, 500:700] = 255
+    expected = [[59.5, 49.5], [699.5, 49.5], [699.5, 419.5], [59.5, 419.5]]
+    np.testing.assert_array_equal(opaque_face(print_only), expected)
+
+
+def test_corners_are_listed_without_a_negative_zero() -> None:
+    corners = np.array([[-0.04, -0.5], [10, -0.0], [10.26, 5], [-0.0, 5]])
+    assert listed(corners) == "0,-0.5 10,0 10.3,5 0,5"
 
 
 def test_square_on_view_is_the_face_again() -> None:
@@ -143,6 +239,8 @@ def test_a_size_that_does_not_fit_the_face_is_named() -> None:
 def test_unusable_photos_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         read_photo(tmp_path / "absent.jpg")
+    with pytest.raises(ValueError, match="is a directory"):
+        read_photo(tmp_path)
     text = tmp_path / "text.jpg"
     text.write_text("not a picture")
     with pytest.raises(ValueError, match="not a picture"):

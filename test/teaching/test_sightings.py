@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from stn_ros.geometry.homography import corner_error, to_corners
+from stn_ros.recordings.pictures import RATE
+from stn_ros.recordings.registry import open_recording
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.runtime.frames import RATE, Recording
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.world import World
@@ -46,7 +47,7 @@ def film(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_what_is_found_is_where_the_object_is(film, world, model, bundle, monkeypatch):
     monkeypatch.setattr(sightings, "MOVED", 0.0)
-    found = find_sightings(bundle, model, Recording(film))
+    found = find_sightings(bundle, model, open_recording(film))
     assert found.read == 40
     assert found.answered == len(found.sightings) == 40
     errors = []
@@ -66,7 +67,7 @@ def test_what_is_found_is_where_the_object_is(film, world, model, bundle, monkey
 def test_sightings_differ_and_are_spread(film, model, bundle, monkeypatch):
     monkeypatch.setattr(sightings, "LEAST", 2)
     monkeypatch.setattr(sightings, "MOST", 4)
-    found = find_sightings(bundle, model, Recording(film))
+    found = find_sightings(bundle, model, open_recording(film))
     assert 4 <= len(found.sightings) < 8
     sizes = [np.ptp(to_corners(s.homography, model.size), axis=0) for s in found.sightings]
     assert len(np.unique(np.round(sizes, 1), axis=0)) == len(sizes)
@@ -80,12 +81,12 @@ def test_an_object_that_is_not_seen_or_does_not_move_is_named(film, world, model
     for path in sorted(Path(film).iterdir())[:3]:
         (few / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ValueError, match="novel was seen in 0 of 3 frames"):
-        find_sightings(bundle, stranger, Recording(str(few)))
+        find_sightings(bundle, stranger, open_recording(str(few)))
     frame, _ = world.render(0.0)
     for index in range(4):
         cv2.imwrite(str(still / f"{index}.png"), frame)
     with pytest.raises(ValueError, match=r"seen in 4 of 4 frames, and 1 of these .* 30 are needed"):
-        find_sightings(bundle, model, Recording(str(still)))
+        find_sightings(bundle, model, open_recording(str(still)))
 
 
 def test_agreement_is_that_of_the_answers(world, model, bundle):

@@ -17,7 +17,7 @@ from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import Sighting
-from stn_ros.teaching.command import keep_better
+from stn_ros.teaching.command import LEAST_RIGHT, keep_better
 from stn_ros.teaching.self_test import self_test
 
 ART = artwork.draw(5, (384, 256), "label")
@@ -43,7 +43,8 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
         _write(home / "scene.png", scene),
         _write(home / "other.png", cv2.resize(other, (640, 480))),
     ]
-    assert main(["teach", *photos, "--size", "0.3x0.2", "--name", "my_label"]) == 0
+    options = ["--size", "0.3x0.2", "--name", "my_label"]
+    assert main(["teach", photos[0], *options, *photos[1:]]) == 0
     folder = home / "data" / "stn_ros" / "objects" / "my_label"
     model = ObjectModel.load(folder)
     assert model.size == (256, 171)
@@ -69,11 +70,37 @@ def test_corners_may_be_given(home: Path) -> None:
     assert np.abs(difference).mean() < 3
 
 
+def test_a_picture_with_transparent_parts_is_taught_as_it_shows(home: Path) -> None:
+    ink = np.zeros((400, 500, 4), np.uint8)  # black, on transparent
+    ink[60:316, 70:454, 3] = 255 - cv2.cvtColor(ART, cv2.COLOR_BGR2GRAY)
+    ink[60:316, [70, 453], 3] = ink[[60, 315], 70:454, 3] = 255
+    photo, output = _write(home / "ink.png", ink), home / "out"
+    assert main(["teach", photo, "--name", "ink", "--output", str(output)]) == 0
+    shown = ObjectModel.load(output).reference
+    expected = cv2.resize(255 - ink[60:316, 70:454, 3], (256, 171), interpolation=cv2.INTER_AREA)
+    assert np.abs(shown.astype(int) - expected[..., None]).mean() < 4
+
+
+def test_a_face_that_is_seldom_found_is_refused(home: Path, capsys: pytest.CaptureFixture) -> None:
+    strip = artwork.draw(5, (1024, 102), "label")
+    arguments = ["teach", _write(home / "strip.png", strip), "--name", "strip", "--cropped"]
+    output = home / "data" / "stn_ros" / "objects" / "strip"
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"only \d+% of the self-test's views are right.*too long and narrow", said)
+    assert not output.exists()
+    assert main([*arguments, "--accept-weak"]) == 0
+    assert ObjectModel.load(output).self_test["right"] < LEAST_RIGHT
+
+
 BAD = {
     "blank": (["blank.png"], "blank"),
     "tiny": (["tiny.png"], "too small"),
     "no picture": (["text.jpg"], "not a picture"),
     "missing": (["absent.jpg"], "no such file"),
+    "directory": (["."], "is a directory"),
+    "size of a portrait": (["good.png", "--size", "0.2x0.3"], "swap --size"),
+    "only hidden colours": (["hidden.png"], "hidden.png: blank"),
     "zero size": (["good.png", "--size", "0x0.2"], "size '0x0.2'"),
     "size in mm": (["good.png", "--size", "300x200"], "millimetres"),
     "no size": (["good.png", "--size", "wide"], "WIDTHxHEIGHT"),
@@ -87,6 +114,10 @@ BAD = {
     "endless tuning": (["good.png", "--tune", "inf"], "--tune inf"),
     "frames but no tuning": (["good.png", "--frames", "good.png"], "--tune MINUTES"),
     "no frames": (["good.png", "--tune", "1", "--frames", "absent"], "'absent': no such bag"),
+    "a topic of no bag": (
+        ["good.png", "--tune", "1", "--frames", "good.png", "--topic", "/image"],
+        "topic /image: source 'good.png' is no bag",
+    ),
     "never in the frames": (
         ["good.png", "--cropped", "--tune", "1", "--frames", "tiny.png"],
         "thing was seen in 0 of 1 frames",
@@ -106,6 +137,7 @@ def test_what_can_not_be_taught_is_named_and_nothing_is_written(
     _write(home / "good.png", ART)
     _write(home / "blank.png", np.full((300, 400, 3), 240, np.uint8))
     _write(home / "tiny.png", ART[:32, :48])
+    _write(home / "hidden.png", np.dstack([ART, np.zeros(ART.shape[:2], np.uint8)]))
     (home / "text.jpg").write_text("shopping list")
     before = sorted(home.rglob("*"))
     options, cause = BAD[case]

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import stn_ros  # noqa: E402
 from stn_ros.runtime.object_model import ObjectModel  # noqa: E402
 from stn_ros.runtime.paths import find_object  # noqa: E402
+from stn_ros.training import alignment_task  # noqa: E402
 from stn_ros.training.alignment_data import (  # noqa: E402
     AROUND,
     SIDE,
@@ -145,16 +146,62 @@ def test_fewer_views_than_a_batch_are_refused(tea_box, tmp_path):
         fit(recipe, tea_box, views, views, tmp_path, progress=False)
 
 
-@pytest.mark.slow
-def test_it_learns_and_resumes(tea_box, tmp_path):
-    recipe = Recipe("tea_box", views=300, epochs=2, batch=32, roll=10.0, tilt=10.0)
-    first = train(recipe, tea_box, tmp_path, progress=False)
-    assert (tmp_path / LAST).is_file()
-    done = torch.load(tmp_path / LAST, weights_only=True)["global_step"]
-    longer = Recipe("tea_box", views=300, epochs=5, batch=32, roll=10.0, tilt=10.0)
-    second = train(longer, tea_box, tmp_path, progress=False)
-    assert torch.load(tmp_path / LAST, weights_only=True)["global_step"] == done / 2 * 5
-    assert second["held-out corner error px"] < first["held-out corner error px"]
+@pytest.mark.parametrize("strategy", ["corners", "boxes", "photometric", "congealing"])
+def test_one_batch_is_fitted(tea_box, strategy):
+    recipe = Recipe("tea_box", strategy, trust=1.0)  # without refined labels, which change
+    torch.manual_seed(0)
+    task = AlignmentTask(recipe, template(tea_box), tea_box.symmetry, tea_box.size)
+    views = render_views(tea_box, recipe, 6, progress=False)
+    optimizer = torch.optim.Adam(task.transformer.parameters(), recipe.learning_rate)
+    losses = []
+    for _ in range(15):
+        losses.append(task._loss(views, *task.corners(views.pictures)))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_interrupted_it_ends_bit_for_bit_as_it_would_have(tea_box, tmp_path, monkeypatch):
+    recipe = Recipe("tea_box", epochs=3, batch=4)
+    views = render_views(tea_box, recipe, 8, progress=False)
+
+    def learnt(folder):
+        return fit(recipe, tea_box, views, views, tmp_path / folder, progress=False).state_dict()
+
+    whole, step = learnt("whole"), AlignmentTask.training_step
+    steps, last = [], 3  # of six, two an epoch
+
+    def until_last(task, batch, index):
+        if task.global_step == last:
+            raise RuntimeError("interrupted")
+        steps.append(task.global_step)
+        return step(task, batch, index)
+
+    monkeypatch.setattr(AlignmentTask, "training_step", until_last)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        learnt("parts")
+    last = None
+    resumed = learnt("parts")
+    assert steps == [0, 1, 2, 2, 3, 4, 5]
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], weights) for name, weights in whole.items())
+
+
+def test_what_is_trained_is_measured_on_held_out_views(tea_box, tmp_path, monkeypatch):
+    recipe = Recipe("tea_box", views=4, epochs=1, batch=4)
+    few = render_views(tea_box, recipe, 6, "held_out", progress=False)
+    monkeypatch.setattr(
+        alignment_task,
+        "render_views",
+        lambda model, recipe, count, split, shown: (
+            few if split == "held_out" else render_views(model, recipe, count, split, shown)
+        ),
+    )
+    found = train(recipe, tea_box, tmp_path, progress=False)
+    task = AlignmentTask(recipe, template(tea_box), tea_box.symmetry, tea_box.size)
+    task.load_state_dict(torch.load(tmp_path / LAST, weights_only=True)["state_dict"])
+    assert found == pytest.approx(figures(task, few))
 
 
 RECIPE = """\

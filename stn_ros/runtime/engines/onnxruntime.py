@@ -1,43 +1,16 @@
-"""The localization network, run by ONNX Runtime."""
+"""The localization network on the CPU, by ONNX Runtime."""
 
 from __future__ import annotations
-
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
 
 from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.engines.base import Motion
 
 
-class Motion(NamedTuple):
-    """What the network says of N patches; `transformer.network.Motion` explains the fields."""
-
-    flow: NDArray[np.float32]
-    log_scale: NDArray[np.float32]
-    present: NDArray[np.float32]
-    aligned: NDArray[np.float32]
-
-
-class Engine(Protocol):
-    """Whatever runs the network."""
-
-    name: str
-
-    def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, S, S, 4) BGR and validity -> (N, C, S/4, S/4)."""
-
-    def match(
-        self, reference: NDArray[np.float32], patches: NDArray[np.uint8], exact: bool = True
-    ) -> Motion:
-        """Compare N reference features (N, C, S/4, S/4) with N patches (N, S, S, 4).
-
-        `exact` asks for full precision; without it, the engine may be faster and a little off.
-        """
-
-
-class OnnxEngine:
+class OnnxRuntimeEngine:
     """Runs a `NetworkBundle` on the CPU, at any patch size.
 
     Args:
@@ -61,7 +34,8 @@ class OnnxEngine:
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine`."""
-        return self._features.run(None, {"pictures": pictures})[0]
+        (features,) = self._features.run(None, {"pictures": pictures})
+        return np.asarray(features, np.float32)
 
     def match(
         self, reference: NDArray[np.float32], patches: NDArray[np.uint8], exact: bool = True
