@@ -65,4 +65,5 @@ def overlaps(boxes: ArrayLike, box: Box) -> Array:
     high = np.minimum(many[:, :2] + many[:, 2:], one[:2] + one[2:])
     shared = np.maximum(high - low, 0.0).prod(axis=1)
     union = many[:, 2:].prod(axis=1) + one[2:].prod() - shared
-    return shared / np.maximum(union, 1e-12)
+    overlap: Array = shared / np.maximum(union, 1e-12)
+    return overlap
