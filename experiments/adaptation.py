@@ -36,9 +36,9 @@ from stn_ros.evaluation.trials import (
     Ours,
     Trial,
     accuracy,
+    at_threshold,
     hold,
     jittered,
-    promise,
 )
 from stn_ros.recordings.bag_writer import BagWriter
 from stn_ros.recordings.registry import open_recording
@@ -216,7 +216,7 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
         contestants = {"refined": Ours(bundle, [model]), "alone": Ours(bundle, [model], bare)}
         outcomes = hold(trials, contestants, 2 * settings.held_out)
     present = {way: [o for o in of if o.present] for way, of in outcomes.items()}
-    figures, trust = accuracy(present["refined"]), promise(outcomes["refined"])
+    figures, trust = accuracy(present["refined"]), at_threshold(outcomes["refined"])
     return {
         "right": figures["right"],
         "published_right": figures["published_right"],

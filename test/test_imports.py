@@ -33,7 +33,7 @@ ROS = (
 # A room imports only those above it.
 ROOMS = {
     "geometry": Room("", "numpy cv2"),
-    "recordings": Room("geometry", "numpy cv2", late="rosbags"),
+    "recordings": Room("geometry", "numpy cv2 rosbags"),
     "synthesis": Room("geometry", "numpy cv2"),
     "transformer": Room("geometry", "numpy torch onnx onnxruntime"),
     "runtime": Room("geometry", "numpy cv2 yaml onnxruntime"),

@@ -190,9 +190,10 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
 def at_threshold(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Recall and precision of what is published; shares 0..1, NaN where there was no such case.
 
-    `wrong_published`: of answers off by more than 8 px (look-alike turns included), the share that
-    was published; `right_published`: of answers within 3 px; `absent_rejected`: of trials whose
-    object was not there, the share that stayed silent.
+    `right_published`: of answers within 3 px, the share that was published, the recall;
+    `wrong_published`: of answers off by more than 8 px (look-alike rotations included);
+    `published_wrong`: of published answers, the share that was off by so much: 1 - precision;
+    `absent_rejected`: of trials whose object was not there, the share that stayed silent.
     """
     present = [outcome for outcome in outcomes if outcome.present]
     wrong = [outcome.published for outcome in present if WRONG_PX < outcome.error < math.inf]

@@ -19,9 +19,9 @@ class Decomposition:
     Attributes:
         about: source point (x, y) around which the others act, pixels.
         translation: target point (x, y) on which `about` lands, pixels.
-        rotation: turn of the source x axis in radians, clockwise as seen (y points down).
+        rotation: of the source x axis, radians, clockwise as seen (y points down).
         scale: (x, y) target pixels per source pixel; y is negative if the picture is mirrored.
-        shear: lean of the y axis, target pixels along x per pixel along y, before the turn.
+        shear: lean of the y axis, target pixels along x per pixel along y, before the rotation.
         perspective: (x, y) relative growth of depth per source pixel; zeros for an affine map.
     """
 

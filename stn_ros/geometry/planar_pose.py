@@ -47,7 +47,7 @@ class PoseSolution:
         R, t: 3x3 and 3, object frame -> camera optical frame, metres.
         reprojection_error: root mean square distance over the four corners, pixels.
         chi_square: squared corner errors over their variances (of 1 px where none was given).
-        covariance: 6x6 in ROS order (x, y, z, turns about the camera frame's x, y, z), in m and
+        covariance: 6x6 in ROS order (x, y, z, rotations about the camera frame's x, y, z), in m and
             rad; None if the corners came without one. It holds the uncertainty between the two
             solutions too, each weighted by how well it explains the corners.
         ambiguous: whether another pose explains the corners as well, see `ambiguous`.
@@ -170,7 +170,7 @@ def ambiguous(solutions: Sequence[PoseSolution]) -> bool:
 def prefer_continuity(
     solutions: Sequence[PoseSolution], previous: PoseSolution | None
 ) -> PoseSolution:
-    """The best solution; where that is ambiguous, the one turned least from the previous pose.
+    """The best solution; where that is ambiguous, the one rotated least from the previous pose.
 
     Args:
         solutions: as `planar_pose` returns them.
@@ -189,7 +189,7 @@ def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
     """
     middle = homography[:2, 2:]
     jacobian = homography[:2, :2] - middle * homography[2, :2]
-    onto_sight = _turn_of_z_axis(*homography[:, 2].tolist())
+    onto_sight = _rotation_of_z_axis(*homography[:, 2].tolist())
     flat = onto_sight[:2, :2] - middle * onto_sight[2, :2]
     (a, b), (c, d) = np.linalg.solve(flat, jacobian).tolist()
     # Divided by its largest singular value, this is the upper left of a rotation.
@@ -200,20 +200,20 @@ def _ippe(homography: Array, points: Array, seen: Array) -> list[Pose]:
     if a * b + c * d > 0:
         f = -f
     axes = np.array([[[a, c, e], [b, d, f]], [[a, c, -e], [b, d, -f]]]) @ onto_sight.T
-    turned = points @ axes
-    # (turned + t) must lie on the ray (seen, 1): a line of offset by seen, its slope is -t_z.
-    offsets = seen * turned[..., 2:] - turned[..., :2]
+    rotated = points @ axes
+    # (rotated + t) must lie on the ray (seen, 1): a line of offset by seen, its slope is -t_z.
+    offsets = seen * rotated[..., 2:] - rotated[..., :2]
     centre = seen.sum(axis=0) / 4
     spread = seen - centre
     depth = -(spread * offsets).sum(axis=(1, 2)) / np.vdot(spread, spread)
     shift = offsets.sum(axis=1) / 4 + depth[:, None] * centre
     poses = np.hstack([axes.reshape(2, 6), shift, depth[:, None]])
-    in_front: list[Pose] = poses[(turned[..., 2].min(axis=1) + depth) > 0].tolist()
+    in_front: list[Pose] = poses[(rotated[..., 2].min(axis=1) + depth) > 0].tolist()
     return in_front
 
 
-def _turn_of_z_axis(x: float, y: float, z: float) -> Array:
-    """The smallest rotation that turns the z axis into a direction in front of the camera."""
+def _rotation_of_z_axis(x: float, y: float, z: float) -> Array:
+    """The smallest rotation that brings the z axis into a direction in front of the camera."""
     length = hypot(x, y, z)
     x, y, z = x / length, y / length, z / length
     return np.array(
@@ -226,7 +226,7 @@ def _turn_of_z_axis(x: float, y: float, z: float) -> Array:
 
 
 def _least_squares(pose: Pose, pairs: Pairs, weights: Array, to_pixels: Array) -> PoseSolution:
-    """Levenberg-Marquardt on the whitened corner errors; turns are about the camera's axes."""
+    """Levenberg-Marquardt on the whitened corner errors; rotations are about the camera's axes."""
     normal, descent, chi_square = _normal_equations(pose, pairs, weights)
     damping = 1e-4
     for _ in range(50):
@@ -256,7 +256,7 @@ def _least_squares(pose: Pose, pairs: Pairs, weights: Array, to_pixels: Array) -
 
 
 def _normal_equations(pose: Pose, pairs: Pairs, weights: Array) -> tuple[Array, Array, float]:
-    """Normal matrix (6, 6) and right side (6,) of a step by shift and by turn; the chi-square.
+    """Normal matrix (6, 6) and right side (6,) of a step by shift and by rotation; the chi-square.
 
     Plain floats: on four corners they take a fraction of the time of array operations.
     """
@@ -276,7 +276,7 @@ def _normal_equations(pose: Pose, pairs: Pairs, weights: Array) -> tuple[Array, 
 
 
 def _moved(pose: Pose, dx: float, dy: float, dz: float, x: float, y: float, z: float) -> Pose:
-    """The pose shifted, and turned about (x, y, z) by its length: unit quaternion (w, x, y, z)."""
+    """The pose shifted, and rotated about (x, y, z) by its length: unit quaternion (w, x, y, z)."""
     r_x, r_y, r_z, u_x, u_y, u_z, t_x, t_y, t_z = pose
     angle = hypot(x, y, z)
     w, scale = cos(angle / 2), sin(angle / 2) / angle if angle else 0.5
@@ -289,7 +289,7 @@ def _moved(pose: Pose, dx: float, dy: float, dz: float, x: float, y: float, z: f
 
 
 def _whitening(corner_covariance: ArrayLike) -> Array:
-    """Matrix that turns corner errors into independent ones of unit variance."""
+    """Matrix that makes corner errors independent and of unit variance."""
     covariance = np.asarray(corner_covariance, np.float64)
     if covariance.shape != (8, 8) or not np.isfinite(covariance).all():
         raise ValueError("corner covariance must be a finite 8x8 matrix in square pixels")
@@ -308,8 +308,8 @@ def _with_each_other(solutions: list[PoseSolution]) -> list[PoseSolution]:
     assert first.covariance is not None
     assert second.covariance is not None
     chance = 1 / (1 + exp(min((second.chi_square - first.chi_square) / 2, 500.0)))
-    turn = cv2.Rodrigues(second.R @ first.R.T)[0].ravel()
-    apart = np.concatenate([second.t - first.t, turn])
+    rotation = cv2.Rodrigues(second.R @ first.R.T)[0].ravel()
+    apart = np.concatenate([second.t - first.t, rotation])
     spread = np.outer(apart, apart)
     return [
         replace(first, covariance=first.covariance + chance * spread),

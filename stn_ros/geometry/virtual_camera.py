@@ -1,7 +1,7 @@
 """The camera that would have taken an aligned view.
 
 Images from one optical centre differ by a homography whatever the depth of the scene, so a view
-warped square-on is the image of a camera that stands where the real one stood and was turned to
+warped square-on is the image of a camera that stands where the real one stood and was rotated to
 look along the face's normal, with an off-centre sensor. Its CameraInfo is true for the face and
 for everything around it.
 """

@@ -264,7 +264,7 @@ def _keep_known(gathered: Mapping[str, _Gathered], answer: Known, count: int) ->
 def study_layer(
     model: nn.Module,
     kept: Record,
-    turns: Sequence[NDArray[np.floating]] = (),
+    symmetries: Sequence[NDArray[np.floating]] = (),
     bgr: bool = False,
     examples: int = EXAMPLES,
     seed: int = 0,
@@ -274,7 +274,7 @@ def study_layer(
 
     Args:
         model: the network, whose mode is kept. kept: what went through the transformer.
-        turns: output pixels -> output pixels, under which the object looks alike; the identity
+        symmetries: output pixels -> output pixels, under which the object looks alike; the identity
             need not be among them. examples: how many inputs are shown. bgr, seed: see `explain`.
     """
     layer, family = kept.layer, kept.layer.family
@@ -294,8 +294,8 @@ def study_layer(
     # A compositional transformer is one transform in steps, others are several transforms.
     for index in [len(steps) - 1] if compositional else range(len(steps)):
         found, right = in_pixels[index], known
-        if right is not None and len(turns):
-            right = theta.nearest_turns(found, right, [np.eye(3), *turns], output_size)
+        if right is not None and len(symmetries):
+            right = theta.nearest_symmetric(found, right, [np.eye(3), *symmetries], output_size)
         begun = torch.zeros(1, family.count)
         if isinstance(layer, SpatialTransformer):
             begun = layer.initial[index : index + 1].detach().float().cpu()

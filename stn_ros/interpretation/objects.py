@@ -2,7 +2,7 @@
 
 Theta is the robot's own answer (`runtime.canonicalizer`). Its stages are walked again in PyTorch
 with the same weights (`transformer.cascade`), since the robot's engine has no gradients: those of a
-search, on the way of the winning turn, then the refinement on pixels (`photometric`). The robot
+search, on the way of the winning rotation, then the refinement on pixels (`photometric`). The robot
 samples without aliasing, fits robustly and works in 8 bits but for the last step, so the
 two differ by a little; the page says by how much.
 """
@@ -62,7 +62,7 @@ from stn_ros.transformer.solver import motion_homography
 Array = NDArray[np.float64]
 
 CONDITIONS = replace(SHARP, long_side=(70.0, 260.0), blur=(0.0, 1.5), occluded_share=0.3)
-"""Of the views: any turn, tilts up to 45 degrees, some of them blurred, a third with occluders."""
+"""Of the views: any rotation, tilts up to 45 degrees, some blurred, a third with occluders."""
 FRAME_SIZE = (640, 480)
 VIEWS, EXAMPLES = 60, 6
 DRAWS = 6
@@ -235,8 +235,8 @@ def explain_object(
         ("frames", f"{FRAME_SIZE[0]} x {FRAME_SIZE[1]}"),
     ]
     if model.symmetry:
-        turns = ", ".join(f"{turn}" for turn in model.symmetry)
-        facts.append(("looks alike", f"turned by {turns} degrees; the nearest turn counts"))
+        angles = ", ".join(f"{angle}" for angle in model.symmetry)
+        facts.append(("looks alike", f"rotated by {angles} degrees; the nearest counts"))
     summary = (
         f"What the network that finds `{model.name}` does to {views} views of it: regions as a "
         "detector gives them in, aligned views out."
@@ -263,9 +263,11 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
         walks.append(walk)
         answers.append(found[0].homography if found else np.full((3, 3), np.nan))
         confidences.append(found[0].confidence if found and found[0].accepted else 0.0)
-    turns = turned_homographies(model.size, model.symmetry)
+    symmetries = turned_homographies(model.size, model.symmetry)
     robot = np.array(answers)
-    known = theta.nearest_turns(robot, [view.homography for view in seen], turns, model.size)
+    known = theta.nearest_symmetric(
+        robot, [view.homography for view in seen], symmetries, model.size
+    )
     errors = np.stack(
         [
             theta.corner_errors([walk.homographies[i] for walk in walks], known, model.size)

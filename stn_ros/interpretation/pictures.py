@@ -77,7 +77,7 @@ def scatter(study: Study) -> bytes:
     canvas, axes = _sheet(2, 4, 5.4)
     for axis, component in zip(axes.flat, COMPONENTS, strict=True):
         right, values = known[component.name], found[component.name]
-        if component.circular:  # so that neighbours across half a turn are neighbours in the plot
+        if component.circular:  # so that neighbours across 180 degrees are neighbours in the plot
             values = right + wrapped(values - right)
         low, high = _limits(_finite(np.concatenate([right, values])), component.material)
         axis.plot([low, high], [low, high], color=FAINT, linewidth=1, zorder=0)
@@ -123,7 +123,7 @@ def grids(examples: Sequence[Example]) -> bytes:
 
 @_styled
 def sensitivity_maps(examples: Sequence[Example]) -> bytes:
-    """Which pixels the corners, position, turn and size hang on, for each example."""
+    """Which pixels the corners, position, rotation and size hang on, for each example."""
     canvas, axes = _sheet(len(examples), 1 + len(MAPS), 2.05 * len(examples) + 0.25)
     for row, example in zip(axes, examples, strict=True):
         _show(row[0], example.seen)

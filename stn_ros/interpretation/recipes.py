@@ -51,9 +51,9 @@ def explain_run(
     kept = networks.record(
         task.transformer, _batches(held_out), _right, inputs=views, progress=progress
     )
-    turns = turned_homographies((TEMPLATE, TEMPLATE), model.symmetry)
+    symmetries = turned_homographies((TEMPLATE, TEMPLATE), model.symmetry)
     studies = networks.study_layer(
-        task.transformer, kept[""], turns, bgr=True, seed=seed, progress=progress
+        task.transformer, kept[""], symmetries, bgr=True, seed=seed, progress=progress
     )
     facts = [
         ("recipe", f"{recipe.strategy}, {recipe.family}, {recipe.steps} step(s), on {model.name}"),

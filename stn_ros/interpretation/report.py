@@ -205,8 +205,8 @@ def _sensitivity(study: Study) -> Section:
         "`S(p) = sqrt(sum_k sum_channels G_k(p)^2)` with `G_k(p)` the mean of `d c_k / d I(p)` "
         f"over {study.draws} copies of the input with noise of {NOISE:.0%} of its range, `c_k` the "
         "eight corner coordinates in pixels (SmoothGrad, Smilkov et al. 2017), then blurred by a "
-        "64th of the side. Position, turn and size are the parts of a rigid move of the corners. "
-        "Each map has its own scale; dark is strongest."
+        "64th of the side. Position, rotation and size are the parts of a rigid move of the "
+        "corners. Each map has its own scale; dark is strongest."
     ]
     shares = shares[np.isfinite(shares).all(axis=1)]
     if len(shares):

@@ -10,8 +10,8 @@ with s = `NOISE` of the input's range. The map is the length of G over corners a
 
     S(p) = sqrt( sum_k sum_channels G_k(p)^2 ).
 
-A rigid move of the corners splits into a shift, a turn and a change of size (least squares, as in
-Procrustes' problem), and so does G: maps of these say which pixels decide on what.
+A rigid move of the corners splits into a shift, a rotation and a change of size (least squares, as
+in Procrustes' problem), and so does G: maps of these say which pixels decide on what.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DRAWS = 16
 """Noisy copies of an input."""
 NOISE = 0.1
 """Their standard deviation, as a share of the input's range (Smilkov et al.: 10 to 20 %)."""
-MAPS = ("corners", "position", "turn", "size")
+MAPS = ("corners", "position", "rotation", "size")
 """The maps that `maps` gives."""
 
 
@@ -77,7 +77,7 @@ def smooth_gradients(
 def maps(gradients: Tensor, corners: Tensor) -> dict[str, Tensor]:
     """Sensitivity maps (N, H, W) by the names of `MAPS`, input pixels per unit of the input.
 
-    The turn and the size count by how far they move a corner.
+    The rotation and the size count by how far they move a corner.
 
     Args:
         gradients: (N, 8, C, H, W), of x, y of the corners TL, TR, BR, BL, see `smooth_gradients`.
@@ -92,7 +92,7 @@ def maps(gradients: Tensor, corners: Tensor) -> dict[str, Tensor]:
     parts = {
         "corners": gradients,
         "position": by_corner.mean(dim=1),
-        "turn": (x * down - y * across).sum(dim=1, keepdim=True),
+        "rotation": (x * down - y * across).sum(dim=1, keepdim=True),
         "size": (x * across + y * down).sum(dim=1, keepdim=True),
     }
     return {name: part.square().sum(dim=(1, 2)).sqrt() for name, part in parts.items()}

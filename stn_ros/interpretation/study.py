@@ -23,8 +23,8 @@ FOLLOWS = 0.5
 """Correlation with the known transform, or slope over it, below which it is not followed."""
 FAR = 0.05
 """Median corner error, as a share of the output's extent in the input, from which it is far off."""
-TURNED = 45.0
-"""Rotation error from which an output counts as turned the wrong way, degrees."""
+ROTATED = 45.0
+"""Rotation error from which an output counts as rotated the wrong way, degrees."""
 BESIDE = 0.8
 """Share of the sensitivity inside an outline over its share of the area, from which it is looked
 at."""
@@ -152,7 +152,7 @@ def findings(study: Study) -> list[str]:
     if mirrored.mean() > SOME:
         found.append(
             f"{_share(mirrored)} of the outputs are mirrored: bound the transform more tightly "
-            "(`limit`), or choose a family that can not turn over (similarity, attention)."
+            "(`limit`), or choose a family that can not flip (similarity, attention)."
         )
     if study.known is not None:
         found += _accuracy(study, idle)
@@ -202,15 +202,15 @@ def _accuracy(study: Study, idle: bool) -> list[str]:
             for component in COMPONENTS
             if (text := _following(component, agreements[component.name]))
         ]
-    turn = theta.wrapped(
+    rotation = theta.wrapped(
         study.components()["rotation"]
         - theta.components(study.known, study.output_size)["rotation"]
     )
-    turned = np.abs(np.nan_to_num(turn)) > TURNED
-    if turned.mean() > SOME:
+    rotated = np.abs(np.nan_to_num(rotation)) > ROTATED
+    if rotated.mean() > SOME:
         found.append(
-            f"{_share(turned)} of the outputs are turned by more than {TURNED:.0f} degrees against "
-            "the right one: it takes the wrong way up for the right one."
+            f"{_share(rotated)} of the outputs are rotated by more than {ROTATED:.0f} degrees "
+            "against the right one: it takes the wrong way up for the right one."
         )
     medians = np.median(study.stage_errors, axis=0)
     for name, last, now in zip(study.stages[1:], medians, medians[1:], strict=False):

@@ -27,7 +27,7 @@ class Component(NamedTuple):
 
     Attributes:
         name: for reading. unit: of the values. material: the change that matters to a reader, in
-            that unit. circular: an angle, which begins anew after a turn.
+            that unit. circular: an angle, which begins anew after 360 degrees.
     """
 
     name: str
@@ -174,18 +174,22 @@ def corner_errors(found: ArrayLike, known: ArrayLike, size: Size) -> Array:
     return np.nan_to_num(errors, nan=math.inf)
 
 
-def nearest_turns(
-    found: ArrayLike, known: ArrayLike, turns: Sequence[ArrayLike], size: Size
+def nearest_symmetric(
+    found: ArrayLike, known: ArrayLike, symmetries: Sequence[ArrayLike], size: Size
 ) -> Array:
-    """The right transforms (N, 3, 3), each under the turn that is nearest to what was found.
+    """The right transforms (N, 3, 3), each under the symmetry that is nearest to what was found.
 
     Args:
-        found, known: (N, 3, 3), output -> input pixels. turns: output -> output homographies under
-            which the object looks alike, the identity among them. size: of the output.
+        found, known: (N, 3, 3), output -> input pixels. symmetries: output -> output homographies
+            under which the object looks alike, the identity among them. size: of the output.
     """
-    turned = np.array([[compose(each, turn) for turn in turns] for each in np.asarray(known)])
-    errors = np.stack([corner_errors(found, turned[:, i], size) for i in range(len(turns))], axis=1)
-    nearest: Array = turned[np.arange(len(turned)), errors.argmin(axis=1)]
+    candidates = np.array(
+        [[compose(each, symmetry) for symmetry in symmetries] for each in np.asarray(known)]
+    )
+    errors = np.stack(
+        [corner_errors(found, candidates[:, i], size) for i in range(len(symmetries))], axis=1
+    )
+    nearest: Array = candidates[np.arange(len(candidates)), errors.argmin(axis=1)]
     return nearest
 
 

@@ -18,7 +18,7 @@ Rectangle = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 Point = tuple[float, float] | NDArray[Any]
 Picture = NDArray[Any]
-"""(h, w, 3) BGR or (h, w), uint8 unless said otherwise: OpenCV's types promise no more."""
+"""(h, w, 3) BGR or (h, w), uint8 unless said otherwise: OpenCV's types say no more."""
 
 SUPERSAMPLE = 2
 
@@ -460,12 +460,12 @@ class Canvas:
         r = min(x1 - x0, y1 - y0) / 2 * 0.92
         paper = paper or self.palette.ground
         kind = int(rng.integers(14))
-        turn = rng.choice([0, 0, rng.uniform(0, 2 * np.pi)])
+        rotation = rng.choice([0, 0, rng.uniform(0, 2 * np.pi)])
 
         def around(
             count: int, radii: tuple[float, ...] = (1.0,), phase: float = 0.0
         ) -> NDArray[Any]:
-            a = np.arange(count) * 2 * np.pi / count - np.pi / 2 + turn + phase
+            a = np.arange(count) * 2 * np.pi / count - np.pi / 2 + rotation + phase
             rr = np.array([radii[i % len(radii)] for i in range(count)]) * r
             points: NDArray[Any] = c + np.stack([np.cos(a) * rr, np.sin(a) * rr], 1)
             return points
@@ -482,7 +482,7 @@ class Canvas:
             shape = np.array(
                 [[-1, -0.3], [0.1, -0.3], [0.1, -0.8], [1, 0], [0.1, 0.8], [0.1, 0.3], [-1, 0.3]]
             )
-            co, si = np.cos(turn), np.sin(turn)
+            co, si = np.cos(rotation), np.sin(rotation)
             self.polygon(c + shape @ np.array([[co, si], [-si, co]]) * r, colour)
         elif kind == 4:  # cross
             t = r * rng.uniform(0.2, 0.4)

@@ -32,7 +32,7 @@ class Conditions:
 
     Attributes:
         tilt: angle between the face's normal and the line of sight to its centre, degrees.
-        roll: turn of the face about its normal, degrees.
+        roll: rotation of the face about its normal, degrees.
         long_side: length of the face's longer side were it seen square-on, pixels, log-uniform.
         blur: Gaussian sigma, pixels.
         motion_blur: greatest length of a linear motion blur in place of it, pixels.
@@ -111,7 +111,7 @@ def face_homography(
 
     Args:
         size: (width, height) of the face picture. centre: where the face's centre is seen, pixels.
-        long_side: see `Conditions`. roll, tilt, azimuth: radians; the face is turned by `roll`
+        long_side: see `Conditions`. roll, tilt, azimuth: radians; the face is rotated by `roll`
             about its normal, then tilted by `tilt` about an axis at `azimuth` in the plane that
             is square to the line of sight. focal: pixels. principal: principal point, pixels.
 
@@ -441,16 +441,18 @@ def _occluder_outline(rng: np.random.Generator, kind: int) -> list[Array]:
         ]
     if kind == 1:
         angles = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-        wobble = 1 + 0.25 * np.sin(angles * rng.integers(2, 5) + rng.uniform(0, 6))
+        modulation = 1 + 0.25 * np.sin(angles * rng.integers(2, 5) + rng.uniform(0, 6))
         radii = rng.uniform(0.08, 0.4, 2)
         return [
             rng.uniform(0, 1, 2)
-            + np.column_stack([np.cos(angles), np.sin(angles)]) * radii * wobble[:, None]
+            + np.column_stack([np.cos(angles), np.sin(angles)]) * radii * modulation[:, None]
         ]
     if kind == 2:
         centre, half, angle = rng.uniform(0, 1, 2), rng.uniform(0.06, 0.35, 2), rng.uniform(0, 3.2)
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        return [centre + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ turn.T]
+        rotation = np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        return [centre + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ rotation.T]
     angle = rng.uniform(-math.pi, math.pi)
     inward = -np.array([math.cos(angle), math.sin(angle)])
     across = np.array([-inward[1], inward[0]])

@@ -186,8 +186,8 @@ class Textures:
         fit = min(pw / w, ph / h)
         # Photo pixels per crop pixel; never magnified more than 2.5x, so that crops stay sharp.
         scale = max(fit * rng.uniform(0.35, 1.0), min(0.4, fit))
-        turn = rng.choice([0.0, 0.0, rng.uniform(-0.6, 0.6), rng.choice([0.5, 1, 1.5]) * np.pi])
-        c, s = np.cos(turn) * scale, np.sin(turn) * scale
+        rotation = rng.choice([0.0, 0.0, rng.uniform(-0.6, 0.6), rng.choice([0.5, 1, 1.5]) * np.pi])
+        c, s = np.cos(rotation) * scale, np.sin(rotation) * scale
         reach = np.abs(np.array([[c, -s], [s, c]])) @ np.array([w, h]) / 2
         room = np.array([pw, ph]) / 2 - reach
         centre = np.array([pw, ph]) / 2 + rng.uniform(-1, 1, 2) * np.maximum(room, 0)

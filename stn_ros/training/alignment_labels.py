@@ -43,10 +43,10 @@ _CYCLE = 0.1  # of the reference's longer side, by which there and back may miss
 
 
 class Refined(NamedTuple):
-    """Corners (N, 4, 2) after refinement, and (N,) how alike picture and reference are, 0..1."""
+    """Corners (N, 4, 2) after refinement, and (N,) `mean_weight`."""
 
     corners: Tensor
-    likeness: Tensor
+    mean_weight: Tensor
 
 
 class Refiner(nn.Module):
@@ -90,9 +90,9 @@ class Refiner(nn.Module):
         moved = square + shifts.reshape(-1, 4, 2)
         sound = moved.isfinite().all(dim=2).all(dim=1)
         moved = torch.where(sound[:, None, None], moved, corners.to(moved.dtype))
-        return Refined(moved, self.likeness(pictures, moved))
+        return Refined(moved, self.mean_weight(pictures, moved))
 
-    def likeness(self, pictures: Tensor, corners: Tensor) -> Tensor:
+    def mean_weight(self, pictures: Tensor, corners: Tensor) -> Tensor:
         """(N,) mean weight of the pixels: near 1 where all fits, less under an occluder."""
         shifts = (corners - _square(corners)).flatten(1).float()
         with torch.no_grad():
@@ -126,17 +126,17 @@ class Refiner(nn.Module):
 def checked(views: Views, refiner: Refiner, trust: float) -> Views:
     """Views whose labels were held against their pixels.
 
-    Each label is refined. Where the picture then is as like the reference as `trust`, the refined
+    Each label is refined. Where the mean weight then is `trust` or more, the refined
     label takes its place; elsewhere the view loses it.
 
     Args:
-        trust: least likeness, 0..1.
+        trust: least mean weight, 0..1.
     """
     parts = zip(views.pictures.split(_BATCH), views.labels.split(_BATCH), strict=True)
     refined = [refiner(pictures.float() / 255, labels) for pictures, labels in parts]
     corners = torch.cat([part.corners for part in refined])
-    likeness = torch.cat([part.likeness for part in refined])
-    return views._replace(labels=corners, labelled=views.labelled & (likeness >= trust))
+    mean_weight = torch.cat([part.mean_weight for part in refined])
+    return views._replace(labels=corners, labelled=views.labelled & (mean_weight >= trust))
 
 
 def matched(views: Views, model: ObjectModel, progress: bool = True) -> Views:

@@ -180,7 +180,7 @@ class AlignmentTask(lightning.LightningModule):
         rest = ~known
         if recipe.trust < 1:
             refined = self.refiner(views.pictures.float() / 255, corners[:, -1].detach())
-            sure = rest & (refined.likeness >= recipe.trust)
+            sure = rest & (refined.mean_weight >= recipe.trust)
             rest = rest & ~sure
             if sure.any():
                 labels = refined.corners[sure]

@@ -29,7 +29,7 @@ _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 _Tuple = TypeVar("_Tuple", bound=tuple[Any, ...])
 
 
-class Dice:
+class RNG:
     """Random tensors of one seed, of the shape given last; float32 unless said otherwise."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -242,20 +242,20 @@ def poses(
 
 
 class Shapes(NamedTuple):
-    """Outlines as `synthesis.scene` draws them: half-planes, wobbly ellipses, rectangles, fingers.
+    """Outlines as `synthesis.scene` draws them: half-planes, rippled ellipses, rectangles, fingers.
 
     In face units: the face spans [0, 1] x [0, 1].
 
     Attributes:
         kind: (...) 0..3 in that order. centre: (..., 2) of ellipse and rectangle; half: (..., 2)
-        their half axes. turn: (...) radians. push: (...) of the half-plane off the middle.
-        waves, phase: (...) of the ellipse's wobble. width: (...) of a finger; lengths: (..., 4).
+        their half axes. rotation: (...) radians. push: (...) of the half-plane off the middle.
+        waves, phase: (...) of the ellipse's ripple. width: (...) of a finger; lengths: (..., 4).
     """
 
     kind: Tensor
     centre: Tensor
     half: Tensor
-    turn: Tensor
+    rotation: Tensor
     push: Tensor
     waves: Tensor
     phase: Tensor
@@ -263,21 +263,21 @@ class Shapes(NamedTuple):
     lengths: Tensor
 
 
-def draw_shapes(dice: Dice, kinds: int, *shape: int) -> Shapes:
+def draw_shapes(rng: RNG, kinds: int, *shape: int) -> Shapes:
     """Random outlines of the first so many kinds, as large and where `synthesis.scene` has them."""
-    kind = dice.integers(0, kinds, *shape)
-    ellipse, rectangle = dice.uniform(0.08, 0.4, *shape, 2), dice.uniform(0.06, 0.35, *shape, 2)
-    fingers = torch.arange(4, device=dice.device) < dice.integers(1, 5, *shape)[..., None]
+    kind = rng.integers(0, kinds, *shape)
+    ellipse, rectangle = rng.uniform(0.08, 0.4, *shape, 2), rng.uniform(0.06, 0.35, *shape, 2)
+    fingers = torch.arange(4, device=rng.device) < rng.integers(1, 5, *shape)[..., None]
     return Shapes(
         kind=kind,
-        centre=dice.uniform(0, 1, *shape, 2),
+        centre=rng.uniform(0, 1, *shape, 2),
         half=torch.where((kind == 1)[..., None], ellipse, rectangle),
-        turn=dice.uniform(-math.pi, math.pi, *shape),
-        push=dice.uniform(0.1, 0.5, *shape),
-        waves=dice.integers(2, 5, *shape).float(),
-        phase=dice.uniform(0, 6, *shape),
-        width=dice.uniform(0.06, 0.13, *shape),
-        lengths=dice.uniform(0.5, 1.0, *shape, 4).where(fingers, -1.0),
+        rotation=rng.uniform(-math.pi, math.pi, *shape),
+        push=rng.uniform(0.1, 0.5, *shape),
+        waves=rng.integers(2, 5, *shape).float(),
+        phase=rng.uniform(0, 6, *shape),
+        width=rng.uniform(0.06, 0.13, *shape),
+        lengths=rng.uniform(0.5, 1.0, *shape, 4).where(fingers, -1.0),
     )
 
 
@@ -286,9 +286,9 @@ def depth_inside(shapes: Shapes, points: Tensor) -> Tensor:
 
     A distance near straight edges, and about one elsewhere.
     """
-    turn = shapes.turn[..., None]
-    towards = torch.stack([turn.cos(), turn.sin()], dim=-1)
-    across = torch.stack([-turn.sin(), turn.cos()], dim=-1)
+    angle = shapes.rotation[..., None]
+    towards = torch.stack([angle.cos(), angle.sin()], dim=-1)
+    across = torch.stack([-angle.sin(), angle.cos()], dim=-1)
 
     def along(axis: Tensor, vectors: Tensor) -> Tensor:
         return (vectors * axis).sum(dim=-1)
@@ -297,9 +297,9 @@ def depth_inside(shapes: Shapes, points: Tensor) -> Tensor:
     half = shapes.half[..., None, :]
     plane = along(towards, from_middle) - shapes.push[..., None]
 
-    wobble = torch.atan2(from_centre[..., 1] / half[..., 1], from_centre[..., 0] / half[..., 0])
-    wobble = 1 + 0.25 * (wobble * shapes.waves[..., None] + shapes.phase[..., None]).sin()
-    ellipse = (wobble - (from_centre / half).norm(dim=-1)) * half.amin(dim=-1)
+    ripple = torch.atan2(from_centre[..., 1] / half[..., 1], from_centre[..., 0] / half[..., 0])
+    ripple = 1 + 0.25 * (ripple * shapes.waves[..., None] + shapes.phase[..., None]).sin()
+    ellipse = (ripple - (from_centre / half).norm(dim=-1)) * half.amin(dim=-1)
 
     turned = torch.stack([along(towards, from_centre), along(across, from_centre)], dim=-1)
     rectangle = (half - turned.abs()).amin(dim=-1)

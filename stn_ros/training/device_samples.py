@@ -25,7 +25,7 @@ from torch import Tensor
 from stn_ros.geometry.patch import MARGIN
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.device_pictures import (
-    Dice,
+    RNG,
     affine,
     atlas_width,
     from_square,
@@ -70,9 +70,9 @@ _SAMPLE_MEMORY = 9_000_000
 """Bytes that rendering takes for each of them."""
 _RENEWED = 0.01
 """Most drawings taken into the bank, for each sample."""
-_RELATED, _FLIPPED, _FAR, _STRANGER = range(4)
+_RELATED, _FLIPPED, _FAR, _DISTRACTOR = range(4)
 _SHARES = (1.0, 0.7, 0.3, 0.6)
-"""Of the refining rows of each kind, how many there are a view: related, flipped, far, stranger."""
+"""Of the refining rows of each kind, how many a view has: related, flipped, far, distractor."""
 
 
 class _Drawn(NamedTuple):
@@ -267,8 +267,8 @@ class DeviceSampleMaker:
         for pair in range(self._pairs):
             surface = pair % len(self._bank.stock.surfaces)
             self._bank.put(pair, surface, _draw(self._rng, textures))
-        self._dice = Dice(seed, device)
-        self._painter = Painter(self._dice, self._bank.stock)
+        self._device_rng = RNG(seed, device)
+        self._painter = Painter(self._device_rng, self._bank.stock)
         self._artists = _Artists(seed, split, artists)
 
     def close(self) -> None:
@@ -288,29 +288,29 @@ class DeviceSampleMaker:
                 parts.append(self._samples(stage, pick(views, part)))
                 lacking -= len(parts[-1][0])
         fields = [torch.cat(field) for field in zip(*parts, strict=True)]
-        dice = self._dice
-        chosen = torch.randperm(len(fields[0]), generator=dice.generator, device=dice.device)
+        rng = self._device_rng
+        chosen = torch.randperm(len(fields[0]), generator=rng.generator, device=rng.device)
         return [field[chosen[:count]] for field in fields]
 
     def _views(self, stage: Stage, count: int) -> Views:
         face = self._faces(count)
-        return draw_views(self._dice, face, self._bank.stock.sizes[face], stage.conditions)
+        return draw_views(self._device_rng, face, self._bank.stock.sizes[face], stage.conditions)
 
     def _faces(self, count: int) -> Tensor:
         """(count,) bank indices of the faces that views show."""
-        dice, given = self._dice, self._bank.given
-        drawn = dice.integers(given, len(self._bank), count)
+        rng, given = self._device_rng, self._bank.given
+        drawn = rng.integers(given, len(self._bank), count)
         if not given:
             return drawn
-        return torch.where(dice.chance(GIVEN_SHARE, count), dice.integers(0, given, count), drawn)
+        return torch.where(rng.chance(GIVEN_SHARE, count), rng.integers(0, given, count), drawn)
 
-    def _strangers(self, face: Tensor) -> Tensor:
+    def _distractors(self, face: Tensor) -> Tensor:
         """(V,) other faces, often ones much like `face`; at times, by chance, the same."""
-        dice, given, n = self._dice, self._bank.given, len(face)
-        others = dice.integers(given, len(self._bank), n)
+        rng, given, n = self._device_rng, self._bank.given, len(face)
+        others = rng.integers(given, len(self._bank), n)
         if given:
-            others = torch.where(face >= given, dice.integers(0, given, n), others)
-        return torch.where(self._bank.siblings[face] & dice.chance(0.7, n), face ^ 1, others)
+            others = torch.where(face >= given, rng.integers(0, given, n), others)
+        return torch.where(self._bank.siblings[face] & rng.chance(0.7, n), face ^ 1, others)
 
     def _samples(self, stage: Stage, views: Views) -> list[Tensor]:
         """The fields of what a group of views gives."""
@@ -343,53 +343,53 @@ class DeviceSampleMaker:
 
     def _locate_rows(self, views: Views) -> _Rows:
         """Regions under nearly right turns and under wrong ones, and another face's region."""
-        dice, v = self._dice, len(views.face)
-        kind = torch.tensor([_RELATED] * 3 + [_FLIPPED] * 2 + [_STRANGER], device=dice.device)
+        rng, v = self._device_rng, len(views.face)
+        kind = torch.tensor([_RELATED] * 3 + [_FLIPPED] * 2 + [_DISTRACTOR], device=rng.device)
         k = len(kind)
         kind = kind.expand(v, k)
-        stranger = self._strangers(views.face)[:, None]
-        shown = torch.where(kind == _STRANGER, stranger, views.face[:, None])
+        distractor = self._distractors(views.face)[:, None]
+        shown = torch.where(kind == _DISTRACTOR, distractor, views.face[:, None])
         quarters, can_flip = self._quarters(views.face, k)
         turn = _true_turn(views.pose, views.half)[:, None] * (180 / math.pi)
-        nearly = turn + dice.uniform(-TURN_REACH, TURN_REACH, v, k)
-        about = turn + dice.uniform(-15, 15, v, k)
-        spun = turn + dice.sign(v, k) * dice.uniform(50, 180, v, k)
+        nearly = turn + rng.uniform(-TURN_REACH, TURN_REACH, v, k)
+        about = turn + rng.uniform(-15, 15, v, k)
+        spun = turn + rng.sign(v, k) * rng.uniform(50, 180, v, k)
         spun = torch.where(self._bank.alike[views.face][:, 2:3], turn + 60, spun)
-        wrong = torch.where(dice.chance(0.4, v, k), spun, about + 90 * quarters)
-        any_turn = torch.where(dice.chance(0.5, v, k), dice.uniform(0, 360, v, k), about)
+        wrong = torch.where(rng.chance(0.4, v, k), spun, about + 90 * quarters)
+        any_turn = torch.where(rng.chance(0.5, v, k), rng.uniform(0, 360, v, k), about)
         angle = torch.where(kind == _FLIPPED, wrong, any_turn)
         angle = torch.where(kind == _RELATED, nearly, angle) * (math.pi / 180)
         low, span = self._jittered(views.low[:, None], views.span[:, None], k)
-        bare = (kind == _STRANGER) & dice.chance(0.25, v, k)
+        bare = (kind == _DISTRACTOR) & rng.chance(0.25, v, k)
         return _Rows(
             start=_regions(low, span, angle, half_sides(self._bank.stock.sizes[shown])),
             face=torch.where(bare, views.face[:, None], shown),
             kind=kind,
-            kept=_kept(kind, can_flip[:, None], stranger != views.face[:, None]),
+            kept=_kept(kind, can_flip[:, None], distractor != views.face[:, None]),
             bare=bare,
         )
 
     def _refine_rows(self, stage: Stage, views: Views) -> _Rows:
         """Transforms a little off, off by a turn, far off, and right ones of another face."""
         assert stage.offset is not None
-        dice, v = self._dice, len(views.face)
-        kinds = [_RELATED] * _near_rows(stage) + [_FLIPPED, _FAR, _STRANGER]
-        kind = torch.tensor(kinds, device=dice.device).expand(v, len(kinds))
+        rng, v = self._device_rng, len(views.face)
+        kinds = [_RELATED] * _near_rows(stage) + [_FLIPPED, _FAR, _DISTRACTOR]
+        kind = torch.tensor(kinds, device=rng.device).expand(v, len(kinds))
         k = len(kinds)
         far = (0.5, 1.2) if stage.patch <= 64 else (0.25, 0.9)
         reach = torch.where(
-            kind == _FAR, dice.log_uniform(*far, v, k), dice.log_uniform(*stage.offset, v, k)
+            kind == _FAR, rng.log_uniform(*far, v, k), rng.log_uniform(*stage.offset, v, k)
         )
         quarters, can_flip = self._quarters(views.face, k)
         flip = _quarter_turns(torch.where(kind == _FLIPPED, quarters, 0))
-        stranger = self._strangers(views.face)[:, None]
-        share = torch.tensor(_SHARES, device=dice.device)[kind]
-        drawn = dice.chance(share, v, k)
+        distractor = self._distractors(views.face)[:, None]
+        share = torch.tensor(_SHARES, device=rng.device)[kind]
+        drawn = rng.chance(share, v, k)
         return _Rows(
-            start=views.pose[:, None] @ flip @ self._wobbles(reach),
-            face=torch.where(kind == _STRANGER, stranger, views.face[:, None]),
+            start=views.pose[:, None] @ flip @ self._perturbations(reach),
+            face=torch.where(kind == _DISTRACTOR, distractor, views.face[:, None]),
             kind=kind,
-            kept=drawn & _kept(kind, can_flip[:, None], stranger != views.face[:, None]),
+            kept=drawn & _kept(kind, can_flip[:, None], distractor != views.face[:, None]),
             bare=torch.zeros_like(drawn),
         )
 
@@ -398,24 +398,24 @@ class DeviceSampleMaker:
         weights = torch.tensor([0.0, 1, 2, 1], device=face.device) * ~self._bank.alike[face]
         any_left = weights.sum(dim=1) > 0
         weights = weights + (~any_left).float()[:, None]
-        chosen = weights.multinomial(count, replacement=True, generator=self._dice.generator)
+        chosen = weights.multinomial(count, replacement=True, generator=self._device_rng.generator)
         return chosen, any_left
 
     def _jittered(self, low: Tensor, span: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Boxes (V, count, 2) as a detector would give them, see `samples.jittered_box`."""
         v = len(low)
-        middle = low + span / 2 + span * self._dice.uniform(-0.08, 0.08, v, count, 2)
-        span = span * self._dice.uniform(-0.12, 0.12, v, count, 2).exp()
+        middle = low + span / 2 + span * self._device_rng.uniform(-0.08, 0.08, v, count, 2)
+        span = span * self._device_rng.uniform(-0.12, 0.12, v, count, 2).exp()
         return middle - span / 2, span
 
-    def _wobbles(self, reach: Tensor) -> Tensor:
+    def _perturbations(self, reach: Tensor) -> Tensor:
         """(V, K) in face half-widths -> (V, K, 3, 3): a similarity and free corners."""
-        dice, shape = self._dice, reach.shape
-        turn = turn_matrix(dice.normal(*shape) * 0.4 * reach)
-        turn = (dice.normal(*shape) * 0.5 * reach).exp()[..., None, None] * turn
+        rng, shape = self._device_rng, reach.shape
+        turn = turn_matrix(rng.normal(*shape) * 0.4 * reach)
+        turn = (rng.normal(*shape) * 0.5 * reach).exp()[..., None, None] * turn
         moved = square(reach) @ turn.transpose(-1, -2)
         moved = moved + reach[..., None, None] * (
-            0.6 * dice.normal(*shape, 1, 2) + 0.5 * dice.normal(*shape, 4, 2)
+            0.6 * rng.normal(*shape, 1, 2) + 0.5 * rng.normal(*shape, 4, 2)
         )
         return from_square(moved)
 
@@ -429,9 +429,9 @@ def _rows_a_view(stage: Stage) -> float:
 
 
 def _kept(kind: Tensor, can_flip: Tensor, is_other: Tensor) -> Tensor:
-    """Which rows (V, K) there can be: a face may have no wrong turn, or no stranger."""
+    """Which rows (V, K) there can be: a face may have no wrong turn, or no distractor."""
     possible = torch.where(kind == _FLIPPED, can_flip, True)
-    return torch.where(kind == _STRANGER, is_other, possible)
+    return torch.where(kind == _DISTRACTOR, is_other, possible)
 
 
 def _true_turn(pose: Tensor, half: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from stn_ros.synthesis.scene import Conditions
 from stn_ros.training.device_pictures import (
     LEVELS,
-    Dice,
+    RNG,
     Shapes,
     affine,
     at_level,
@@ -99,18 +99,18 @@ class Views(NamedTuple):
     shapes: Shapes
 
 
-def draw_views(dice: Dice, face: Tensor, sizes: Tensor, conditions: Conditions) -> Views:
+def draw_views(rng: RNG, face: Tensor, sizes: Tensor, conditions: Conditions) -> Views:
     """Random views of faces: (V,) indices, and (V, 2) float64 sizes, width and height, pixels."""
     count, half = len(face), half_sides(sizes)
-    tilt = dice.uniform(*conditions.tilt, count) * (math.pi / 180)
-    long_side = dice.log_uniform(*conditions.long_side, count)
-    pose = _placed(dice, half, tilt, long_side, conditions)
+    tilt = rng.uniform(*conditions.tilt, count) * (math.pi / 180)
+    long_side = rng.log_uniform(*conditions.long_side, count)
+    pose = _placed(rng, half, tilt, long_side, conditions)
     pose, extent = _near_window(pose)
     corners = corners_of(pose)
     low = corners.amin(dim=1).clamp_min(-0.5)
     span = torch.minimum(corners.amax(dim=1), extent - 0.5) - low
-    shapes, covered = _occluders(dice, conditions.occluded, count)
-    covered &= dice.chance(conditions.occluded_share, count, 1)
+    shapes, covered = _occluders(rng, conditions.occluded, count)
+    covered &= rng.chance(conditions.occluded_share, count, 1)
     seen = _inside(pose, extent) & ~covered
     visible = seen.double().mean(dim=1)
     occluded = covered.any(dim=1)
@@ -118,7 +118,7 @@ def draw_views(dice: Dice, face: Tensor, sizes: Tensor, conditions: Conditions) 
 
 
 def _placed(
-    dice: Dice, half: Tensor, tilt: Tensor, long_side: Tensor, conditions: Conditions
+    rng: RNG, half: Tensor, tilt: Tensor, long_side: Tensor, conditions: Conditions
 ) -> Tensor:
     """Poses (V, 3, 3), in the camera's frame, each chosen among 30 as by `synthesis.scene`."""
     v, tries = len(half), 30
@@ -127,28 +127,28 @@ def _placed(
     nearer = 0.97 ** (torch.arange(tries, device=half.device) - 9.0).clamp_min(0)
     candidates = poses(
         half[:, None].expand(v, tries, 2),
-        dice.uniform(0.08, 0.92, v, tries, 2) * size,
+        rng.uniform(0.08, 0.92, v, tries, 2) * size,
         long_side[:, None] * nearer,
-        roll=dice.uniform(*conditions.roll, v, tries) * (math.pi / 180),
+        roll=rng.uniform(*conditions.roll, v, tries) * (math.pi / 180),
         tilt=tilt[:, None],
-        azimuth=dice.uniform(-math.pi, math.pi, v, tries),
-        focal=dice.uniform(0.7, 1.8, v, tries) * _FRAME[0],
+        azimuth=rng.uniform(-math.pi, math.pi, v, tries),
+        focal=rng.uniform(0.7, 1.8, v, tries) * _FRAME[0],
         principal=(size - 1) / 2,
     ).flatten(0, 1)
     corners = corners_of(candidates)
     whole = ((corners > -0.5) & (corners < size - 0.5)).all(dim=2).all(dim=1)
     most = _inside(candidates, size.expand(v * tries, 2)).double().mean(dim=1) > 0.6
-    may_leave = dice.chance(conditions.cut_share, v, 1)
+    may_leave = rng.chance(conditions.cut_share, v, 1)
     fits = whole.reshape(v, tries) | (may_leave & most.reshape(v, tries))
     return candidates.reshape(v, tries, 3, 3)[torch.arange(v, device=fits.device), _first(fits)]
 
 
-def _occluders(dice: Dice, share: tuple[float, float], count: int) -> tuple[Shapes, Tensor]:
+def _occluders(rng: RNG, share: tuple[float, float], count: int) -> tuple[Shapes, Tensor]:
     """Outlines that cover such a share of the face, and what they cover of its lattice.
 
     (count, points) bool; nothing where none of 25 outlines fits.
     """
-    candidates = draw_shapes(dice, 4, count, 25)
+    candidates = draw_shapes(rng, 4, count, 25)
     covered = depth_inside(candidates, _lattice(candidates.centre)) > 0
     amount = covered.float().mean(dim=2)
     fits = (amount >= share[0]) & (amount <= share[1])
@@ -260,15 +260,15 @@ def _to_window(views: Views) -> Tensor:
 class Painter:
     """Renders views with what a stock holds."""
 
-    def __init__(self, dice: Dice, stock: Stock) -> None:
-        self._dice = dice
+    def __init__(self, rng: RNG, stock: Stock) -> None:
+        self._rng = rng
         self._stock = stock
 
     def render(self, views: Views, conditions: Conditions) -> Tensor:
         """Frames, (V, 3, h, w), of whole grey levels; no larger than holds every window."""
         frames = self._ground(views)
         frames = self._with_clutter(frames, views, conditions)
-        embodied = self._dice.chance(conditions.body_share, len(frames))
+        embodied = self._rng.chance(conditions.body_share, len(frames))
         frames = _some(frames, embodied, self._embodied, views)
         atlases, sizes = self._stock.faces[views.face], self._stock.sizes[views.face]
         frames = paste_faces(frames, atlases, sizes, views.pose)
@@ -279,15 +279,15 @@ class Painter:
 
     def piece(self, span: Tensor) -> Piece:
         """Random pieces of backgrounds, to be seen `span` (N, 2) pixels large."""
-        dice, n = self._dice, len(span)
+        rng, n = self._rng, len(span)
         size = span.new_tensor(SURFACE).float()
         span = span.float()
-        cut = torch.maximum((span / size).amax(dim=1), dice.uniform(0.25, 1, n)).clamp_max(1)
+        cut = torch.maximum((span / size).amax(dim=1), rng.uniform(0.25, 1, n)).clamp_max(1)
         cut = cut[:, None]
-        middle = dice.uniform(-1, 1, n, 2) * (1 - cut)
-        mirror = torch.stack([dice.sign(n), torch.ones(n, device=span.device)], dim=1)
+        middle = rng.uniform(-1, 1, n, 2) * (1 - cut)
+        mirror = torch.stack([rng.sign(n), torch.ones(n, device=span.device)], dim=1)
         level = halvings((cut * size / span).amax(dim=1) / 1.5)
-        index = dice.integers(0, len(self._stock.surfaces), n)
+        index = rng.integers(0, len(self._stock.surfaces), n)
         return Piece(index, mirror * cut * size / 2, (middle + 1) * size / 2 - 0.5, level)
 
     def surface(self, piece: Piece, points: Tensor) -> Tensor:
@@ -306,26 +306,26 @@ class Painter:
         # At least 64 pixels: the halvings have to fit beside the frame.
         sides = (max(64, -(-int(side) // unit) * unit) for side in views.extent.amax(0).tolist())
         width, height = sides
-        canvas = torch.empty(len(views.face), 3, height, width, device=self._dice.device)
+        canvas = torch.empty(len(views.face), 3, height, width, device=self._rng.device)
         return self.surface(self.piece(views.extent), _grid(_to_window(views), canvas))
 
     def _with_clutter(self, frames: Tensor, views: Views, conditions: Conditions) -> Tensor:
-        count = self._dice.integers(0, conditions.clutter + 1, len(frames))
+        count = self._rng.integers(0, conditions.clutter + 1, len(frames))
         for nth in range(conditions.clutter):
             frames = _some(frames, count > nth, self._cluttered, views)
         return frames
 
     def _cluttered(self, frames: Tensor, views: Views) -> Tensor:
-        dice, n = self._dice, len(frames)
-        sides = dice.uniform(0.4, 1.3, n, 2) * views.long_side[:, None]
+        rng, n = self._rng, len(frames)
+        sides = rng.uniform(0.4, 1.3, n, 2) * views.long_side[:, None]
         longer = sides.amax(dim=1)
         pose = poses(
             sides / longer[:, None],
-            dice.uniform(0, 1, n, 2) * views.extent,
+            rng.uniform(0, 1, n, 2) * views.extent,
             longer,
-            roll=dice.uniform(-math.pi, math.pi, n),
-            tilt=dice.uniform(0, 1, n),
-            azimuth=dice.uniform(-math.pi, math.pi, n),
+            roll=rng.uniform(-math.pi, math.pi, n),
+            tilt=rng.uniform(0, 1, n),
+            azimuth=rng.uniform(-math.pi, math.pi, n),
             focal=torch.full_like(longer, 600.0),
             principal=(views.extent - 1) / 2,
         )
@@ -335,32 +335,32 @@ class Painter:
 
     def _embodied(self, frames: Tensor, views: Views) -> Tensor:
         """The sides of a box whose front is the face: between the face and its shifted copy."""
-        dice, n = self._dice, len(frames)
+        rng, n = self._rng, len(frames)
         corners = corners_of(views.pose)
-        reach = (corners[:, 0] - corners[:, 2]).norm(dim=1) * dice.uniform(0.05, 0.35, n)
-        angle = dice.uniform(-math.pi, math.pi, n)
+        reach = (corners[:, 0] - corners[:, 2]).norm(dim=1) * rng.uniform(0.05, 0.35, n)
+        angle = rng.uniform(-math.pi, math.pi, n)
         shift = reach[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
         behind = corners + shift[:, None]
-        colour = self._stock.colours[views.face] * dice.uniform(0.3, 1.1, n, 1)
-        colour = colour + dice.uniform(-20, 20, n, 3)
+        colour = self._stock.colours[views.face] * rng.uniform(0.3, 1.1, n, 1)
+        colour = colour + rng.uniform(-20, 20, n, 3)
         for first in range(4):
             second = (first + 1) % 4
             quad = [corners[:, first], corners[:, second], behind[:, second], behind[:, first]]
-            shade = (colour * dice.uniform(0.6, 1.2, n, 1)).clamp(0, 255)
+            shade = (colour * rng.uniform(0.6, 1.2, n, 1)).clamp(0, 255)
             cover = quad_cover(torch.stack(quad, dim=1), frames)
             frames = _lay(frames, shade[..., None, None], cover)
         return frames
 
     def _occluded(self, frames: Tensor, views: Views) -> Tensor:
-        dice, n = self._dice, len(frames)
+        rng, n = self._rng, len(frames)
         cover = edge_cover(self._depth(frames, views, views.shapes))
         plain = functional.interpolate(
-            dice.uniform(0, 50, n, 3, 4, 4), frames.shape[-2:], mode="bilinear"
+            rng.uniform(0, 50, n, 3, 4, 4), frames.shape[-2:], mode="bilinear"
         )
-        plain = (plain + dice.uniform(0, 255, n, 3, 1, 1)).clamp_max(255)
+        plain = (plain + rng.uniform(0, 255, n, 3, 1, 1)).clamp_max(255)
         points = _grid(to_box(views.low, views.span), frames)
         printed = self.surface(self.piece(views.span), points)
-        is_plain = dice.chance(0.5, n, 1, 1, 1)
+        is_plain = rng.chance(0.5, n, 1, 1, 1)
         return _lay(frames, torch.where(is_plain, plain, printed), cover)
 
     def _depth(self, frames: Tensor, views: Views, shapes: Shapes) -> Tensor:
@@ -371,14 +371,14 @@ class Painter:
 
     def _lit(self, frames: Tensor, views: Views, conditions: Conditions) -> Tensor:
         """Gain, gradients, shadows, colour casts and specular streaks."""
-        dice, n = self._dice, len(frames)
-        harsh = dice.chance(conditions.harsh_light, n)
+        rng, n = self._rng, len(frames)
+        harsh = rng.chance(conditions.harsh_light, n)
         nodes, stretch = self._light_nodes(harsh)
         points = _grid(_to_window(views), frames) * stretch[:, None, None]
         light = sample(nodes, points.clamp(-2 / 3, 2 / 3))
-        light = _some(light, harsh & dice.chance(0.3, n), self._shaded, views)
+        light = _some(light, harsh & rng.chance(0.3, n), self._shaded, views)
         frames = frames * light
-        frames = _some(frames, harsh & dice.chance(0.4, n), self._shining, views)
+        frames = _some(frames, harsh & rng.chance(0.4, n), self._shining, views)
         return frames.clamp(0, 255)
 
     def _light_nodes(self, harsh: Tensor) -> tuple[Tensor, Tensor]:
@@ -386,74 +386,74 @@ class Painter:
 
         Along each axis there are three gains, or two: then one between them stands for a third.
         """
-        dice, n = self._dice, len(harsh)
-        gain = dice.uniform(torch.where(harsh, 0.55, 0.8), 1.15, n).reshape(n, 1, 1, 1)
+        rng, n = self._rng, len(harsh)
+        gain = rng.uniform(torch.where(harsh, 0.55, 0.8), 1.15, n).reshape(n, 1, 1, 1)
         spread = torch.where(harsh, 0.35, 0.1).reshape(n, 1, 1, 1)
         cast = torch.where(harsh, 0.15, 0.04).reshape(n, 1, 1, 1)
-        nodes = dice.uniform(-1, 1, n, 1, 3, 3)
-        two = dice.chance(0.5, n, 2)
+        nodes = rng.uniform(-1, 1, n, 1, 3, 3)
+        two = rng.chance(0.5, n, 2)
         for axis, only_two in ((3, two[:, 0]), (2, two[:, 1])):
             between = (nodes.select(axis, 0) + nodes.select(axis, 2)) / 2
             middle = nodes.select(axis, 1)
             middle.copy_(torch.where(only_two[:, None, None], between, middle))
-        tint = 1 + cast * dice.uniform(-1, 1, n, 3, 1, 1)
+        tint = 1 + cast * rng.uniform(-1, 1, n, 3, 1, 1)
         nodes = gain * (1 + spread * nodes) * tint
         return nodes.clamp_max(255 / 128), torch.where(two, 4 / 3, 1.0)
 
     def _shaded(self, light: Tensor, views: Views) -> Tensor:
         """What a soft-edged shadow leaves of the light (V, 3, h, w)."""
-        dice, n = self._dice, len(light)
-        depth = self._depth(light, views, draw_shapes(dice, 3, n))[:, None]
-        softness = dice.integers(3, 13, n).reshape(n, 1, 1, 1)
-        left = dice.integers(110, 210, n).reshape(n, 1, 1, 1) / 255
+        rng, n = self._rng, len(light)
+        depth = self._depth(light, views, draw_shapes(rng, 3, n))[:, None]
+        softness = rng.integers(3, 13, n).reshape(n, 1, 1, 1)
+        left = rng.integers(110, 210, n).reshape(n, 1, 1, 1) / 255
         return light * (1 - edge_cover(depth / softness) * (1 - left))
 
     def _shining(self, frames: Tensor, views: Views) -> Tensor:
         """A streak of light, on the face only: a smoothed bar; 64 of its units a side."""
-        dice, n = self._dice, len(frames)
+        rng, n = self._rng, len(frames)
         points = 32 * (_grid(inverse(views.pose), frames) + 1)
         depth = torch.minimum(points, 64 - points).amin(dim=3) / 64
         on_face = edge_cover(depth * _pixels_a_unit(views.pose)[:, None, None])
-        angle = dice.uniform(0, math.pi, n, 1, 1)
-        x, y = (points - dice.uniform(0, 64, n, 1, 1, 2)).unbind(dim=3)
+        angle = rng.uniform(0, math.pi, n, 1, 1)
+        x, y = (points - rng.uniform(0, 64, n, 1, 1, 2)).unbind(dim=3)
         along, aside = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
-        sigma = dice.uniform(1.5, 4, n, 1, 1) * math.sqrt(2)
-        value = dice.integers(60, 256, n, 1, 1) * on_face
+        sigma = rng.uniform(1.5, 4, n, 1, 1) * math.sqrt(2)
+        value = rng.integers(60, 256, n, 1, 1) * on_face
         for offset, half in (
-            (along, dice.uniform(2, 30, n, 1, 1)),
-            (aside, dice.uniform(1, 6, n, 1, 1)),
+            (along, rng.uniform(2, 30, n, 1, 1)),
+            (aside, rng.uniform(1, 6, n, 1, 1)),
         ):
             both = torch.erf((half + offset) / sigma) + torch.erf((half - offset) / sigma)
             value = value * both / 2
         return frames + value[:, None]
 
     def _blurred(self, frames: Tensor, conditions: Conditions) -> Tensor:
-        dice, n = self._dice, len(frames)
-        moved = dice.chance(conditions.motion_share, n)
-        sigma = dice.uniform(*conditions.blur, n).where(~moved, 0.0)
+        rng, n = self._rng, len(frames)
+        moved = rng.chance(conditions.motion_share, n)
+        sigma = rng.uniform(*conditions.blur, n).where(~moved, 0.0)
         kernels = gaussian_kernels(sigma, conditions.blur[1])
         frames = convolved(convolved(frames, kernels[:, None]), kernels[:, :, None])
         longest = max(2.1, conditions.motion_blur)
 
         def move(some: Tensor) -> Tensor:
-            length = dice.uniform(2, longest, len(some))
-            angle = dice.uniform(0, math.pi, len(some))
+            length = rng.uniform(2, longest, len(some))
+            angle = rng.uniform(0, math.pi, len(some))
             return convolved(some, motion_kernels(length, angle, longest))
 
         return _some(frames, moved, move)
 
     def _taken(self, frames: Tensor, conditions: Conditions) -> Tensor:
         """Noise, rounding, compression."""
-        dice, n = self._dice, len(frames)
-        sigma = dice.uniform(*conditions.noise, n)
-        noise = dice.normal(*frames.shape) * sigma.where(sigma >= 0.3, 0.0)[:, None, None, None]
+        rng, n = self._rng, len(frames)
+        sigma = rng.uniform(*conditions.noise, n)
+        noise = rng.normal(*frames.shape) * sigma.where(sigma >= 0.3, 0.0)[:, None, None, None]
         frames = (frames + noise).round().clamp(0, 255)
 
         def compress(some: Tensor) -> Tensor:
-            quality = dice.integers(40, 95, len(some)).float()
+            quality = rng.integers(40, 95, len(some)).float()
             return compressed(some, quality).round().clamp(0, 255)
 
-        return _some(frames, dice.chance(conditions.compressed, n), compress)
+        return _some(frames, rng.chance(conditions.compressed, n), compress)
 
 
 # Reading patches.

@@ -35,8 +35,8 @@ class Recipe:
             corners, as a share of the view's half-width. wrong: share of the labels that belong to
             another view. doubt: see `alignment_losses.corner_loss`. check: labels are first held
             against their pixels, see `alignment_labels.checked`.
-        trust: likeness from which a refined answer, see `alignment_labels.Refiner`, is the label of
-            a view that has none; 1 trusts none. unlabelled_weight: of the photometric loss, which
+        trust: mean weight from which a refined answer, see `alignment_labels.Refiner`, is the label
+            of a view that has none; 1 trusts none. unlabelled_weight: of the photometric loss that
             teaches by the other views without labels.
         views: rendered for training. roll, tilt: their greatest angles, degrees.
         epochs, batch, learning_rate: of Adam; the rate falls along a cosine.

@@ -158,7 +158,7 @@ class SampleMaker:
         seed: of all randomness. split: "train" or "held_out", see `Textures`.
         faces: how many faces are held at a time; one in twenty views brings a new one.
         given: BGR pictures of faces to be known above all. Half of the views show one of them;
-            the others show strangers, which must not be taken for one.
+            the others show distractors, which must not be taken for one.
         sightings: of the one given face, in a camera's frames; half of its views are these.
 
     Raises:
@@ -226,7 +226,7 @@ class SampleMaker:
                 self._faces[rng.integers(self._capacity)] = face
         return fresh[0]
 
-    def _stranger(self, face: Face) -> Face | None:
+    def _distractor(self, face: Face) -> Face | None:
         """Another face than `face`, often one much like it; None if there is none."""
         if face.sibling is not None and self._rng.random() < 0.7:
             return face.sibling
@@ -277,16 +277,16 @@ class SampleMaker:
                 other = other if 180 not in face.look_alike_turns else turn + 60
             start = region_homography(jittered_box(rng, view.box), other, face.size)
             yield reference, read(start), np.eye(3), False, NO
-        stranger = self._stranger(face)
-        if stranger is not None:
+        distractor = self._distractor(face)
+        if distractor is not None:
             if rng.random() < 0.75:
                 at = rng.uniform(0, 360) if rng.random() < 0.5 else turn + rng.uniform(-15, 15)
-                start = region_homography(jittered_box(rng, view.box), at, stranger.size)
+                start = region_homography(jittered_box(rng, view.box), at, distractor.size)
                 patch = sampler.sample(
-                    start @ patch_to_canonical(stage.patch, stranger.size),
+                    start @ patch_to_canonical(stage.patch, distractor.size),
                     (stage.patch, stage.patch),
                 )
-                yield stranger.reference(stage.patch), patch, np.eye(3), False, NO
+                yield distractor.reference(stage.patch), patch, np.eye(3), False, NO
             else:
                 surface = FrameSampler(self._surface(rng, (160, 160)))
                 yield (
@@ -311,24 +311,24 @@ class SampleMaker:
             return sampler.sample(start @ to_canonical, (stage.patch, stage.patch))
 
         for _ in range(3 if stage.batch >= 32 else 2):
-            start = view.homography @ _wobble(rng, stage.offset, face.size)
+            start = view.homography @ _perturbation(rng, stage.offset, face.size)
             yield reference, read(start), _motion(start, view.homography, face.size), True, present
         flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_turns]
         if flips and rng.random() < 0.7:
             start = (
                 view.homography
                 @ quarter_rotation(face.size, int(rng.choice(flips)))
-                @ _wobble(rng, stage.offset, face.size)
+                @ _perturbation(rng, stage.offset, face.size)
             )
             yield reference, read(start), np.eye(3), False, NO
         if rng.random() < 0.3:
             far = (0.5, 1.2) if stage.patch <= 64 else (0.25, 0.9)
-            start = view.homography @ _wobble(rng, far, face.size)
+            start = view.homography @ _perturbation(rng, far, face.size)
             yield reference, read(start), np.eye(3), False, UNSURE
-        stranger = self._stranger(face)
-        if stranger is not None and rng.random() < 0.6:
-            start = view.homography @ _wobble(rng, stage.offset, face.size)
-            yield stranger.reference(stage.patch), read(start), np.eye(3), False, NO
+        distractor = self._distractor(face)
+        if distractor is not None and rng.random() < 0.6:
+            start = view.homography @ _perturbation(rng, stage.offset, face.size)
+            yield distractor.reference(stage.patch), read(start), np.eye(3), False, NO
 
 
 def _motion(
@@ -340,7 +340,7 @@ def _motion(
     return np.asarray(motion / motion[2, 2])
 
 
-def _wobble(
+def _perturbation(
     rng: np.random.Generator, offset: tuple[float, float], size: tuple[int, int]
 ) -> NDArray[np.float64]:
     """A small random homography of the canonical frame: a similarity and free corners."""

@@ -35,7 +35,7 @@ def trials(folder: Path) -> list[Trial]:
     return all_trials(folder)
 
 
-def _likeness(trial: Trial) -> float:
+def _ncc(trial: Trial) -> float:
     view = FrameSampler(trial.frame).sample(trial.truth, trial.model.size)[..., :3]
     pictures = [
         cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (0, 0), 2).ravel()
@@ -50,17 +50,17 @@ def test_every_object_is_seen_through_its_truth(
 ) -> None:
     shown = [trial for trial in trials if trial.group == group]
     assert len(models(shown)) >= least
-    assert min(_likeness(trial) for trial in shown) > 0.6
+    assert min(_ncc(trial) for trial in shown) > 0.6
 
 
 def test_turned_scenes_keep_their_truth(folder: Path) -> None:
     trial = box_trial(folder)
-    likeness = _likeness(trial)
+    ncc = _ncc(trial)
     h, w = trial.frame.shape[:2]
     for quarters in range(1, 4):
         other = turned(trial, quarters)
         assert other.frame.shape[:2] == ((w, h) if quarters % 2 else (h, w))
-        assert _likeness(other) == pytest.approx(likeness, abs=0.02)
+        assert _ncc(other) == pytest.approx(ncc, abs=0.02)
         corners = to_corners(other.truth, other.model.size)
         assert other.box[0] == pytest.approx(max(-0.5, corners[:, 0].min()), abs=1e-6)
     back = turned(turned(trial, 3), 1)

@@ -28,17 +28,17 @@ def test_patch_pixels_by_hand():
     np.testing.assert_allclose(matrix, [[3, 0, -14], [0, 2, -9.5], [0, 0, 1]], atol=1e-9)
 
 
-@pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_region_of_the_right_proportions_is_filled(turn):
-    box = (10.0, 20.0, 240.0, 160.0) if turn % 180 == 0 else (10.0, 20.0, 160.0, 240.0)
-    corners = to_corners(region_homography(box, turn, SIZE), SIZE)
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_region_of_the_right_proportions_is_filled(rotation):
+    box = (10.0, 20.0, 240.0, 160.0) if rotation % 180 == 0 else (10.0, 20.0, 160.0, 240.0)
+    corners = to_corners(region_homography(box, rotation, SIZE), SIZE)
     np.testing.assert_allclose(corners.min(axis=0), box[:2], atol=1e-9)
     np.testing.assert_allclose(np.ptp(corners, axis=0), box[2:], atol=1e-9)
-    first = {0: (10, 20), 90: (170, 20), 180: (250, 180), 270: (10, 260)}[turn]
+    first = {0: (10, 20), 90: (170, 20), 180: (250, 180), 270: (10, 260)}[rotation]
     np.testing.assert_allclose(corners[0], first, atol=1e-9)
 
 
-def test_region_under_any_turn_keeps_area_and_centre():
+def test_region_under_any_rotation_keeps_area_and_centre():
     corners = to_corners(region_homography((10, 20, 100, 140), 33.0, SIZE), SIZE)
     assert math.prod(np.ptp(corners, axis=0)) == pytest.approx(100 * 140)
     np.testing.assert_allclose(corners.mean(axis=0), [60, 90], atol=1e-9)

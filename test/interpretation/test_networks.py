@@ -83,7 +83,7 @@ def test_sensitivity_on_the_page_lies_where_the_localizer_reads():
         # Both numbers move the four corners by half a side of the input each, in x or in y.
         np.testing.assert_allclose(lit[0, :2], 2 * SIDE / 2, rtol=1e-4)
         assert np.abs(lit).sum() == pytest.approx(lit[0, :2].sum(), rel=1e-4)
-        np.testing.assert_allclose(example.maps["turn"], 0, atol=1e-4)
+        np.testing.assert_allclose(example.maps["rotation"], 0, atol=1e-4)
 
 
 def test_an_untrained_network_is_idle_and_keeps_its_mode(tmp_path):

@@ -83,7 +83,7 @@ CORNERS = torch.tensor([[[-3.0, -1.0], [3, -1], [3, 1], [-3, 1]]]) + 20
     ("move", "part"),
     [
         (torch.tensor([[0.6, 0.8]]).expand(4, 2), "position"),
-        (torch.tensor([[1.0, -3], [1, 3], [-1, 3], [-1, -3]]) / math.sqrt(10), "turn"),
+        (torch.tensor([[1.0, -3], [1, 3], [-1, 3], [-1, -3]]) / math.sqrt(10), "rotation"),
         (torch.tensor([[-3.0, -1], [3, -1], [3, 1], [-3, 1]]) / math.sqrt(10), "size"),
     ],
 )

@@ -95,7 +95,7 @@ def test_the_wrong_way_up_is_named_with_its_share():
     flipped = KNOWN.copy()
     flipped[:6] = [compose(each, _similar(180, 1, 31.5, 31.5)) for each in KNOWN[:6]]
     assert any(
-        "10% of the outputs are turned by more than 45" in t for t in findings(_study(flipped))
+        "10% of the outputs are rotated by more than 45" in t for t in findings(_study(flipped))
     )
 
 

@@ -15,7 +15,7 @@ from stn_ros.interpretation.theta import (
     components,
     corner_errors,
     mean_direction,
-    nearest_turns,
+    nearest_symmetric,
     wrapped,
 )
 
@@ -137,6 +137,6 @@ def test_the_nearest_look_alike_is_the_right_one():
     half = from_corners(corners, np.roll(corners, 2, axis=0))
     known = [_made_of(10.0), _made_of(-20.0)]
     found = [known[0] @ half, known[1]]
-    nearest = nearest_turns(found, known, [np.eye(3), half], SIZE)
+    nearest = nearest_symmetric(found, known, [np.eye(3), half], SIZE)
     np.testing.assert_allclose(corner_errors(found, nearest, SIZE), 0, atol=1e-9)
     np.testing.assert_allclose(nearest[1], known[1] / known[1][2, 2], atol=1e-12)

@@ -65,7 +65,7 @@ def test_a_face_that_was_moved_is_found(refiner, tea_box):
     assert ((once.corners - truth).norm(dim=2) * 64).max() < 0.2
     twice = refiner(picture, once.corners)
     assert ((twice.corners - truth).norm(dim=2) * 64).max() < 0.02
-    assert twice.likeness.item() > 0.99
+    assert twice.mean_weight.item() > 0.99
 
 
 @pytest.mark.parametrize(("gain", "offset", "covered"), [(0.4, 0.1, 0), (1.0, 0.0, 24)])
@@ -75,7 +75,7 @@ def test_light_and_what_covers_a_part_do_little(refiner, tea_box, gain, offset, 
     picture, truth = _in_the_middle(face)
     refined = refiner(picture, truth + torch.tensor([2.0, -1.5]) / 64)
     assert ((refined.corners - truth).norm(dim=2) * 64).mean() < 0.5
-    assert 0.85 < refined.likeness.item() < 0.98
+    assert 0.85 < refined.mean_weight.item() < 0.98
 
 
 def test_views_are_refined_and_those_that_are_alike_are_right(refiner, views):
@@ -83,7 +83,7 @@ def test_views_are_refined_and_those_that_are_alike_are_right(refiner, views):
     start = views.corners + torch.randn(views.corners.shape, generator=generator) * 2 / (SIDE / 2)
     refined = refiner(views.pictures.float() / 255, start)
     errors = _errors(refined.corners, views.corners)
-    sure = refined.likeness >= Recipe.trust
+    sure = refined.mean_weight >= Recipe.trust
     assert sure.float().mean() > 0.5
     assert errors[sure].median() < 0.5
     assert errors[sure].median() < 0.25 * _errors(start, views.corners)[sure].median()
@@ -93,13 +93,13 @@ def test_views_are_refined_and_those_that_are_alike_are_right(refiner, views):
 def test_a_blank_picture_is_not_like_the_reference(refiner, level):
     refined = refiner(torch.full((2, 3, SIDE, SIDE), level), (0.7 * SQUARE).expand(2, 4, 2))
     assert refined.corners.isfinite().all()
-    assert (refined.likeness < Recipe.trust - 0.2).all()
+    assert (refined.mean_weight < Recipe.trust - 0.2).all()
 
 
 def test_corners_in_one_point_do_no_harm(refiner, views):
     refined = refiner(views.pictures[:2].float() / 255, torch.zeros(2, 4, 2))
     assert refined.corners.isfinite().all()
-    assert refined.likeness.isfinite().all()
+    assert refined.mean_weight.isfinite().all()
 
 
 def test_wrong_labels_are_lost_and_right_ones_refined(refiner, views):

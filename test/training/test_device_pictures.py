@@ -71,9 +71,9 @@ def test_outlines_hold_what_they_should():
         kind=torch.arange(4),
         centre=torch.full((4, 2), 0.5),
         half=torch.tensor([0.3, 0.2]).expand(4, 2),
-        turn=some,
+        rotation=some,
         push=some + 0.2,
-        waves=some,  # with a phase of none: an ellipse that does not wobble
+        waves=some,  # with a phase of none: an ellipse that has no ripple
         phase=some,
         width=some + 0.1,
         lengths=torch.tensor([-1.0, 0.6, -1, -1]).expand(4, 4),

@@ -96,27 +96,27 @@ def test_the_true_motion_brings_the_patch_onto_the_reference(maker, stage):
     side = stage.patch
     assert reference.shape == patch.shape == (24, side, side, 4)
     to_pixel = normalised_to_pixel((side, side))
-    likeness, off = [], []
+    ncc, off = [], []
     for i in np.flatnonzero(related):
         to_patch = to_pixel @ motion[i] @ np.linalg.inv(to_pixel)
         alike = {
-            (dx, dy): _likeness(patch[i], reference[i], to_patch, dx, dy)
+            (dx, dy): _ncc(patch[i], reference[i], to_patch, dx, dy)
             for dx, dy in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
         }
-        likeness.append(alike[0, 0])
+        ncc.append(alike[0, 0])
         off.append(
             [
                 _peak(alike[-1, 0], alike[0, 0], alike[1, 0]),
                 _peak(alike[0, -1], alike[0, 0], alike[0, 1]),
             ]
         )
-    assert np.median(likeness) > 0.85
+    assert np.median(ncc) > 0.85
     # Patch pixels: half a pixel off, or the reverse motion, would show.
     assert np.abs(np.median(off, axis=0)).max() < 0.1
     assert np.median(np.abs(off)) < 0.1
 
 
-def _likeness(patch, reference, to_patch, dx, dy):
+def _ncc(patch, reference, to_patch, dx, dy):
     """Correlation of the reference with the patch warped onto it and then moved."""
     side = len(patch)
     shift = np.array([[1.0, 0, -dx], [0, 1, -dy], [0, 0, 1]])
@@ -159,16 +159,16 @@ def test_look_alike_turns_are_no_negatives(maker):
     assert set(turns[1].tolist()) == {1, 3}
 
 
-def test_given_faces_are_shown_half_of_the_time_and_met_by_strangers():
+def test_given_faces_are_shown_half_of_the_time_and_met_by_distractors():
     pictures = np.random.default_rng(0).integers(0, 256, (2, 90, 60, 3), np.uint8)
     maker = DeviceSampleMaker(3, "cpu", faces=4, given=pictures)
     given = maker._bank.given
     face = maker._faces(400)
     assert 0.4 < (face < given).float().mean() < 0.6
-    stranger = maker._strangers(face)
-    assert (stranger[face < given] >= given).all()
+    distractor = maker._distractors(face)
+    assert (distractor[face < given] >= given).all()
     drawn_alone = (face >= given) & ~maker._bank.siblings[face]
-    assert (stranger[drawn_alone] < given).all()
+    assert (distractor[drawn_alone] < given).all()
 
 
 def test_same_seed_same_samples():

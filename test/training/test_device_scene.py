@@ -24,7 +24,7 @@ from stn_ros.synthesis.scene import (  # noqa: E402
     paste_face,
     render_view,
 )
-from stn_ros.training.device_pictures import Dice, mip_atlas  # noqa: E402
+from stn_ros.training.device_pictures import RNG, mip_atlas  # noqa: E402
 from stn_ros.training.device_scene import (  # noqa: E402
     CANVAS,
     SURFACE,
@@ -137,7 +137,7 @@ def test_nothing_is_read_from_behind_the_camera():
 def test_occluders_cover_the_share_asked_for():
     conditions = replace(SHARP, occluded_share=1.0, occluded=(0.1, 0.3))
     sizes = torch.tensor([[256.0, 160.0]], dtype=torch.float64).expand(40, 2)
-    views = draw_views(Dice(3, torch.device("cpu")), torch.arange(40), sizes, conditions)
+    views = draw_views(RNG(3, torch.device("cpu")), torch.arange(40), sizes, conditions)
     assert views.occluded.all()
     assert views.visible.min() > 0.69
     assert views.visible.max() < 0.91
@@ -155,9 +155,9 @@ def test_what_is_rendered_is_the_face_where_the_view_says():
     clear = replace(
         SHARP, noise=(0, 0), blur=(0, 0), harsh_light=0.0, compressed=0.0, body_share=0.0, clutter=0
     )
-    dice = Dice(5, torch.device("cpu"))
-    views = draw_views(dice, torch.zeros(6, dtype=torch.long), stock.sizes.expand(6, 2), clear)
-    frames = Painter(dice, stock).render(views, clear)
+    rng = RNG(5, torch.device("cpu"))
+    views = draw_views(rng, torch.zeros(6, dtype=torch.long), stock.sizes.expand(6, 2), clear)
+    frames = Painter(rng, stock).render(views, clear)
     assert (frames == frames.round()).all()
     for frame, pose in zip(frames, views.pose.numpy(), strict=True):
         picture = frame.permute(1, 2, 0).numpy()
@@ -324,10 +324,10 @@ def _torch(conditions, count, drawn):
         colours=torch.from_numpy(face.mean(axis=(0, 1))).float()[None],
         surfaces=torch.cat(list(plain)).byte(),
     )
-    dice = Dice(0, torch.device("cpu"))
+    rng = RNG(0, torch.device("cpu"))
     chosen = torch.zeros(count, dtype=torch.long)
-    views = draw_views(dice, chosen, stock.sizes.expand(count, 2), conditions)
-    frames = Painter(dice, stock).render(views, conditions).byte().numpy() if drawn else None
+    views = draw_views(rng, chosen, stock.sizes.expand(count, 2), conditions)
+    frames = Painter(rng, stock).render(views, conditions).byte().numpy() if drawn else None
     for i in range(count):
         homography = views.pose[i].numpy() @ np.linalg.inv(normalised_to_pixel(SIZE))
         width, height = map(int, views.extent[i])

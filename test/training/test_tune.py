@@ -47,7 +47,7 @@ def test_a_network_without_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("stage", STAGES[:2], ids=lambda stage: stage.name)
-def test_half_of_the_views_show_the_given_face_and_strangers_are_told_from_it(stage):
+def test_half_of_the_views_show_the_given_face_and_distractors_are_told_from_it(stage):
     plain = np.full((160, 256, 3), (0, 0, 255), np.uint8)
     batch = SampleMaker(5, faces=12, given=[plain]).batch(stage, 200)
 
@@ -58,10 +58,10 @@ def test_half_of_the_views_show_the_given_face_and_strangers_are_told_from_it(st
 
     asked = given(batch.reference)
     assert 0.3 < asked[batch.related].mean() < 0.7
-    # Asked for the given face where a stranger is: no.
-    strangers = asked & ~given(batch.patch) & ~batch.related
-    assert strangers.any()
-    assert (batch.present[strangers] != 1).all()
+    # Asked for the given face where a distractor is: no.
+    distractors = asked & ~given(batch.patch) & ~batch.related
+    assert distractors.any()
+    assert (batch.present[distractors] != 1).all()
 
 
 @pytest.mark.parametrize("stage", STAGES[:2], ids=lambda stage: stage.name)

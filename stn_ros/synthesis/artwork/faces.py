@@ -59,12 +59,12 @@ def draw(
 
 
 def _mark_orientation(c: Canvas) -> None:
-    """Add a word and a sign in one corner where a face looks alike after half a turn."""
+    """Add a word and a sign in one corner where a face looks the same rotated by 180 degrees."""
     small = cv2.resize(c.image, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
     small -= small.mean((0, 1))
     power = float((small * small).sum())
-    alike = float((small * small[::-1, ::-1]).sum()) / max(power, 1e-6)
-    if alike < 0.6 and power > 24 * 24 * 3 * 4.0:
+    correlation = float((small * small[::-1, ::-1]).sum()) / max(power, 1e-6)
+    if correlation < 0.6 and power > 24 * 24 * 3 * 4.0:
         return
     rng, p, u = c.rng, c.palette, c.unit
     w, h = u * rng.uniform(0.35, 0.6), u * rng.uniform(0.16, 0.3)

@@ -73,12 +73,12 @@ def _mosaic(c: Canvas) -> None:
         a, b = inks[rng.integers(len(inks))], inks[rng.integers(len(inks))]
         c.rectangle(cell, a)
         x0, y0, x1, y1 = cell
-        turn = int(rng.integers(4))
+        quarters = int(rng.integers(4))
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
         if kind == 0:
-            c.polygon(np.roll(corners, turn, 0)[:3], b)
+            c.polygon(np.roll(corners, quarters, 0)[:3], b)
         elif kind == 1:
-            c.disc(corners[turn], (x1 - x0 + y1 - y0) / 2 * rng.uniform(0.4, 0.9) / 1.5, b)
+            c.disc(corners[quarters], (x1 - x0 + y1 - y0) / 2 * rng.uniform(0.4, 0.9) / 1.5, b)
         elif kind == 2:
             c.icon(inset(cell, (x1 - x0) * 0.1), b, a)
         elif rng.random() < 0.5:

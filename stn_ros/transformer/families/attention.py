@@ -13,7 +13,7 @@ from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
 class Attention(MatrixFamily):
     """Three parameters: log of the scale, shift (x, y) (Jaderberg et al. 2015, eq. 2).
 
-    The logarithm keeps the scale positive, so a crop never turns over.
+    The logarithm keeps the scale positive, so a crop is never flipped.
 
     Example:
         >>> import math, torch

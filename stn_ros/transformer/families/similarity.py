@@ -11,10 +11,10 @@ from stn_ros.transformer.families.base import MatrixFamily, affine_matrix
 
 
 class Similarity(MatrixFamily):
-    """Four parameters: turn (radians, clockwise as seen), log of the scale, shift (x, y).
+    """Four parameters: rotation (radians, clockwise as seen), log of the scale, shift (x, y).
 
-    The turn is one of the normalised square: in a picture that is not square it shears. The turn
-    of a composition or an inverse lies in (-pi, pi].
+    The rotation is one of the normalised square: in a picture that is not square it shears. That of
+    a composition or an inverse lies in (-pi, pi].
 
     Example:
         >>> import math, torch
@@ -36,5 +36,5 @@ class Similarity(MatrixFamily):
     def parameters_of(self, matrix: Tensor) -> Tensor:
         """See `MatrixFamily`."""
         cosine, sine = matrix[:, 0, 0], matrix[:, 1, 0]
-        turn, scale = torch.atan2(sine, cosine), torch.linalg.vector_norm(matrix[:, :2, 0], dim=1)
-        return torch.cat([turn[:, None], scale[:, None].log(), matrix[:, :2, 2]], dim=1)
+        angle, scale = torch.atan2(sine, cosine), torch.linalg.vector_norm(matrix[:, :2, 0], dim=1)
+        return torch.cat([angle[:, None], scale[:, None].log(), matrix[:, :2, 2]], dim=1)
