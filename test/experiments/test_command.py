@@ -5,15 +5,7 @@ from pathlib import Path
 
 import command
 import pytest
-import torch
 from runs import Runs
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_options_name_what_is_wrong(capsys):

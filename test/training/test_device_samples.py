@@ -33,17 +33,18 @@ CLEAR = replace(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
-def maker():
+def made():
     return DeviceSampleMaker(3, "cpu", faces=12)
+
+
+@pytest.fixture
+def maker(made):
+    """As it was made: it draws on, and each test shall get the same samples."""
+    state, alike = made._dice.generator.get_state(), made._bank.alike.clone()
+    yield made
+    made._dice.generator.set_state(state)
+    made._bank.alike.copy_(alike)
 
 
 def test_regions_and_turns_are_those_of_the_workers():

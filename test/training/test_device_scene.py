@@ -37,14 +37,6 @@ from stn_ros.training.device_scene import (  # noqa: E402
 from stn_ros.training.samples import true_turn  # noqa: E402
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def _dots(size=(256, 160)):
     picture = np.full((size[1], size[0], 3), 40, np.uint8)
     for x, y, colour in ((40, 30, (0, 0, 255)), (200, 40, (0, 255, 0)), (120, 120, (255, 200, 0))):

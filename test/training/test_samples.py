@@ -1,3 +1,5 @@
+import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -16,8 +18,14 @@ from stn_ros.training.samples import (
 
 
 @pytest.fixture(scope="module")
-def maker():
+def made():
     return SampleMaker(3, faces=12)
+
+
+@pytest.fixture
+def maker(made):
+    """As it was made: it draws on, and each test shall get the same samples."""
+    return copy.deepcopy(made)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
