@@ -30,13 +30,15 @@ class Child:
         parameters: Mapping[str, object],
         environment: Mapping[str, str],
         log: Path,
+        namespace: str = "/",
     ) -> None:
         self.name = name
         self.log = log
         script = f"import sys; from stn_ros.nodes.start import start; sys.exit(start({name!r}))"
         # JSON is YAML, and keeps the text "0" apart from the number.
         assigned = [f"{key}:={json.dumps(value)}" for key, value in parameters.items()]
-        options = [word for each in assigned for word in ("-p", each)]
+        options = ["-r", f"__ns:={namespace}"]
+        options += [word for each in assigned for word in ("-p", each)]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", script, "--ros-args", *options],

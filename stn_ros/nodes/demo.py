@@ -186,8 +186,10 @@ class Graph:
     def __init__(self, args: argparse.Namespace, names: Sequence[str], ends: ExitStack) -> None:
         self._args, self._ends = args, ends
         self._children: list[Child] = []
-        # Nobody else's graph, on this machine or another, is seen or disturbed.
+        # Nobody else's graph, on this machine or another, is seen or disturbed: not every other
+        # process takes its domain from the same pool, so the names are this run's, too.
         self._domain = ends.enter_context(own_domain())
+        self._namespace = f"/demo_{os.getpid()}"
         os.environ.update(
             child_environment(),
             ROS_DOMAIN_ID=str(self._domain),
@@ -199,7 +201,7 @@ class Graph:
         rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
         ends.callback(rclpy.try_shutdown, context=context)
         self._executor = process.make_executor(context)
-        self._observer = Observer(names, context=context)
+        self._observer = Observer(names, context=context, namespace=self._namespace)
         ends.callback(self._observer.destroy_node)
         self._executor.add_node(self._observer)
 
@@ -240,7 +242,7 @@ class Graph:
             step("node answers")
         print(
             f"look in from another terminal: ROS_DOMAIN_ID={self._domain} "
-            "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, topics below {self._namespace}"
         )
 
     def find_rate(self, rates: Sequence[float]) -> float:
@@ -344,7 +346,7 @@ class Graph:
 
     def _launch(self, name: str, **parameters: object) -> Child:
         log = self._args.output / f"demo_{name}.log"
-        child = self._ends.enter_context(Child(name, parameters, os.environ, log))
+        child = self._ends.enter_context(Child(name, parameters, os.environ, log, self._namespace))
         self._children.append(child)
         return child
 
