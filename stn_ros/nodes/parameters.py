@@ -70,8 +70,8 @@ class Settings:
     region_source: str = _parameter(
         "auto",
         "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
-        "'whole_image', or 'auto': detections while somebody publishes them, else regions if "
-        "given, else the whole image, window by window.",
+        "'whole_image', or 'auto': detections while a detector speaks, else regions if given, "
+        "else the whole image, window by window.",
         live=True,
         choices=("auto", "detections", "fixed", "whole_image"),
     )
