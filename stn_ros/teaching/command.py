@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     model = ObjectModel.load(folder)
     print(_report(model, tested))
     for path, other in tries:
-        print(f"{path}: {_try(bundle, model, other)}")
+        print(f"{path}: {tried(bundle, model, other)}")
     print(f"{'replaced' if replaced else 'written'}: {folder} (views: {folder / PICTURE})")
     return 0
 
@@ -298,7 +298,7 @@ def _report(model: ObjectModel, tested: SelfTest) -> str:
     return "\n".join([*lines, *(f"note: {warning}" for warning in tested.warnings)])
 
 
-def _try(bundle: NetworkBundle, model: ObjectModel, photo: Picture) -> str:
+def tried(bundle: NetworkBundle, model: ObjectModel, photo: Picture) -> str:
     """Whether the object is recognised in a further photo, in words."""
     found = Pipeline(Canonicalizer(bundle, [model])).find(photo).sightings
     if not found:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from stn_ros.cli import main
+from stn_ros.geometry.homography import to_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
-from stn_ros.teaching.command import LEAST_RIGHT, keep_better
+from stn_ros.synthesis.scene import Sighting, face_homography, paste_face
+from stn_ros.synthesis.textures import Textures
+from stn_ros.teaching.command import LEAST_RIGHT, keep_better, tried
 from stn_ros.teaching.self_test import self_test
 
 ART = artwork.draw(5, (384, 256), "label")
@@ -56,6 +58,24 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
     assert "scene.png: recognised" in said
     assert "other.png: not recognised" in said
     assert str(folder) in said
+
+
+def test_a_further_photo_is_searched_as_the_robot_searches() -> None:
+    """Wide photos: a face that lies between windows of the photo's own shape is found, too."""
+    size, wide = (256, 170), (1280, 720)
+    model = ObjectModel("box", artwork.draw(7, size, "board_game", split="held_out"))
+    rng = np.random.default_rng(1)
+    photo = Textures("held_out").background(rng, wide).copy()
+    middle = ((wide[0] - 1) / 2, (wide[1] - 1) / 2)
+    x, y = rng.uniform(0.25, 0.75, 2) * wide
+    side, roll = rng.uniform(0.3, 0.45) * wide[1], rng.uniform(-3, 3)
+    place = face_homography(size, (x, y), side, roll, 0.5, 0.7, 1000.0, middle)
+    paste_face(photo, model.reference, place)
+    said = tried(NetworkBundle.load(), model, cv2.GaussianBlur(photo, (0, 0), 0.7))
+    numbers = re.findall(r"(-?[\d.]+),(-?[\d.]+)", said.split("corners ")[1])
+    off = np.array(numbers, float) - to_corners(place, size)
+    assert said.startswith("recognised")
+    assert np.linalg.norm(off, axis=1).mean() < 1
 
 
 def test_corners_may_be_given(home: Path) -> None:
