@@ -17,6 +17,7 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
@@ -223,7 +224,9 @@ class Graph:
                 self._launch(CAMERA, objects=args.filmed or args.objects, rate=rate)
             else:
                 self._launch("player", source=args.play, rate=args.rate or 0.0)
-            client = self._observer.create_client(ChangeState, f"{NODE}/change_state")
+            client: Client[Any, Any] = self._observer.create_client(
+                ChangeState, f"{NODE}/change_state"
+            )
             self._spin_until(client.service_is_ready, "the node to start")
             step("node started")
             for transition, name in (
@@ -233,7 +236,8 @@ class Graph:
                 request = ChangeState.Request(transition=Transition(id=transition))
                 future = client.call_async(request)
                 self._spin_until(future.done, f"the node to be {name}")
-                if not future.result().success:
+                answer = future.result()
+                if answer is None or not answer.success:
                     raise ChildProcessError(f"{NODE} could not be {name}{node.last_words}")
                 step(f"node {name}")
             self._spin_until(lambda: self._observer.counts[0] > 0, "the first image")
@@ -333,7 +337,9 @@ class Graph:
             self._spin(0.5)
 
     def _set_rate(self, rate: float) -> None:
-        client = self._observer.create_client(SetParameters, f"{CAMERA}/set_parameters")
+        client: Client[Any, Any] = self._observer.create_client(
+            SetParameters, f"{CAMERA}/set_parameters"
+        )
         self._spin_until(client.service_is_ready, "the camera's parameters")
         parameter = Parameter("rate", value=rate).to_parameter_msg()
         future = client.call_async(SetParameters.Request(parameters=[parameter]))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import cv2
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
+from numpy.typing import NDArray
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
@@ -95,7 +96,7 @@ def detection2d(name: str, score: float, box: Box, header: Header) -> Detection2
     return detection
 
 
-def quaternion(R: np.ndarray) -> Quaternion:
+def quaternion(R: NDArray[np.float64]) -> Quaternion:
     """The unit quaternion of a 3x3 rotation matrix, w >= 0."""
     axis_angle = cv2.Rodrigues(R)[0].ravel()
     angle = float(np.linalg.norm(axis_angle))
@@ -104,13 +105,15 @@ def quaternion(R: np.ndarray) -> Quaternion:
     return Quaternion(x=x, y=y, z=z, w=math.cos(angle / 2))
 
 
-def pose(R: np.ndarray, t: np.ndarray) -> Pose:
+def pose(R: NDArray[np.float64], t: NDArray[np.float64]) -> Pose:
     """The pose of a frame whose points p lie at R p + t in the header's frame (metres)."""
     x, y, z = (float(value) for value in np.ravel(t))
     return Pose(position=Point(x=x, y=y, z=z), orientation=quaternion(R))
 
 
-def transform(R: np.ndarray, t: np.ndarray, header: Header, child: str) -> TransformStamped:
+def transform(
+    R: NDArray[np.float64], t: NDArray[np.float64], header: Header, child: str
+) -> TransformStamped:
     """TF from the header's frame to `child`: points p of the child lie at R p + t (metres)."""
     x, y, z = (float(value) for value in np.ravel(t))
     return TransformStamped(
@@ -124,9 +127,9 @@ def detection3d(
     identity: str,
     name: str,
     score: float,
-    R: np.ndarray,
-    t: np.ndarray,
-    covariance: np.ndarray | None,
+    R: NDArray[np.float64],
+    t: NDArray[np.float64],
+    covariance: NDArray[np.float64] | None,
     size: tuple[float, float],
     header: Header,
 ) -> Detection3D:

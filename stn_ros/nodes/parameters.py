@@ -3,6 +3,8 @@
 `Settings` is the one list of them; `config/perception.yaml` holds the same with their defaults.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
@@ -168,19 +170,19 @@ def converted(name: str, value: object, default: object) -> Any:  # noqa: ANN401
 
     Raises ValueError naming the parameter where the value is of another kind.
     """
-    kind, given = type(default), type(value)
+    kind = type(default)
     if kind is tuple:
-        texts = [value] if given is str else [] if value is None else value
+        texts = [value] if type(value) is str else [] if value is None else value
         if isinstance(texts, Sequence) and all(isinstance(text, str) for text in texts):
             return tuple(text for text in texts if text)
     elif kind is list:
         if isinstance(value, Sequence) and all(type(number) in (int, float) for number in value):
             return [float(number) for number in value]
-    elif given is kind:
+    elif type(value) is kind:
         return value
-    elif kind is float and given is int:
+    elif kind is float and type(value) is int:
         return float(value)
-    elif kind is int and given is float and value.is_integer():
+    elif kind is int and type(value) is float and value.is_integer():
         return int(value)
     shown = "not set" if value is None else f"{value!r}"
     raise ValueError(f"{name} is {shown}: must be {_NEEDED[kind]}")
@@ -194,7 +196,7 @@ def declare(node: Node, name: str, default: object, descriptor: ParameterDescrip
     descriptor.dynamic_typing = True  # else rclpy refuses 1 where it expects 1.0
     shown = [*default] or [""] if isinstance(default, tuple) else default
     try:
-        given = node.declare_parameter(name, shown, descriptor).value
+        given: object = node.declare_parameter(name, shown, descriptor).value
     except InvalidParameterValueException as error:  # a range of the descriptor
         raise ValueError(str(error)) from None
     value = converted(name, given, default)
@@ -234,7 +236,7 @@ class Parameters:
             node.get_logger().warning(f"parameter '{name}' is unknown: is '{meant}' meant?")
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+    def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
         ours = {entry.name: entry for entry in fields(Settings)}
         parameters = [parameter for parameter in parameters if parameter.name in ours]
         try:
@@ -267,7 +269,7 @@ class Parameters:
         return SetParametersResult(successful=True)
 
 
-def _descriptor(entry: Field) -> ParameterDescriptor:
+def _descriptor(entry: Field[Any]) -> ParameterDescriptor:
     metadata = entry.metadata
     descriptor = ParameterDescriptor(description=metadata["description"])
     if metadata["span"]:

@@ -26,7 +26,8 @@ def start(name: str) -> int:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_wait, name="signals", daemon=True).start()
-    return import_module(f"stn_ros.nodes.{name}").main()
+    status: int = import_module(f"stn_ros.nodes.{name}").main()
+    return status
 
 
 def loaded() -> None:
