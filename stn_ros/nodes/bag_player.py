@@ -19,7 +19,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
 from stn_ros.nodes import process
-from stn_ros.nodes.parameters import declare
+from stn_ros.nodes.declaration import declare
 from stn_ros.recordings.bags import raw_messages
 
 _TICK = 0.005

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -21,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray
 
 from stn_ros.evaluation.demo_report import Pose, Recording, Snapshot
+from stn_ros.geometry.quaternion import to_rotation
 from stn_ros.recordings.camera_info import camera_model
 from stn_ros.recordings.encodings import Picture, to_bgr
 
@@ -152,9 +152,5 @@ def _picture(serialized: bytes) -> Picture:
 def _pose(detection: Detection3D) -> Pose:
     best = detection.results[0]
     p, q = best.pose.pose.position, best.pose.pose.orientation
-    # The quaternion as an axis times an angle, which OpenCV turns into a matrix.
-    axis = np.array([q.x, q.y, q.z])
-    sine = float(np.linalg.norm(axis))
-    turn = 2 * np.arctan2(sine, q.w) * axis / sine if sine else axis
-    R = np.asarray(cv2.Rodrigues(turn)[0], np.float64)
+    R = to_rotation(q.x, q.y, q.z, q.w)
     return Pose(R, np.array([p.x, p.y, p.z]), best.hypothesis.score)

@@ -17,8 +17,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from stn_ros.nodes import process
+from stn_ros.nodes.declaration import declare
 from stn_ros.nodes.messages import camera_info_message, image_message
-from stn_ros.nodes.parameters import declare
 from stn_ros.recordings.bags import Bag
 from stn_ros.recordings.pictures import RATE, Device
 from stn_ros.recordings.recording import Frame

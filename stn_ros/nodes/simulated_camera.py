@@ -29,9 +29,9 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from stn_ros.nodes import process
+from stn_ros.nodes.declaration import declare
 from stn_ros.nodes.detections import detection2d, detection3d, transform
 from stn_ros.nodes.messages import camera_info_message, image_message
-from stn_ros.nodes.parameters import declare
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.sample_objects import SAMPLES
