@@ -20,6 +20,7 @@ from tqdm import tqdm
 from stn_ros.evaluation.baselines import SiftHomography
 from stn_ros.evaluation.held_out import make_faces
 from stn_ros.evaluation.trials import jittered
+from stn_ros.localization.network import LocalizationNetwork
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
@@ -28,7 +29,6 @@ from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.export import load_weights
-from stn_ros.transformer.network import LocalizationNetwork
 
 
 class TorchEngine:

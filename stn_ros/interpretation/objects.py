@@ -1,10 +1,10 @@
 """Explains what the shipped network does to views of a taught object.
 
 Theta is the robot's own answer (`runtime.canonicalizer`). Its stages are walked again in PyTorch
-with the same weights (`transformer.cascade`), since the robot's engine has no gradients: those of a
-search, on the way of the winning rotation, then the refinement on pixels (`photometric`). The robot
-samples without aliasing, fits robustly and works in 8 bits but for the last step, so the
-two differ by a little; the page says by how much.
+with the same weights (`localization.cascade`), since the robot's engine has no gradients: those of
+a search, on the way of the winning rotation, then the refinement on pixels (`photometric`). The
+robot samples without aliasing, fits robustly and works in 8 bits but for the last step, so the two
+differ by a little; the page says by how much.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ from stn_ros.geometry.patch import (
 )
 from stn_ros.interpretation import report, sensitivity, theta
 from stn_ros.interpretation.study import Example, Frame, Picture, Study
+from stn_ros.localization.cascade import Cascade
+from stn_ros.localization.network import LocalizationNetwork
+from stn_ros.localization.solver import motion_homography
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
@@ -54,10 +57,7 @@ from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.texture import turned_homographies
 from stn_ros.training.export import load_weights
 from stn_ros.training.samples import jittered_box
-from stn_ros.transformer.cascade import Cascade
 from stn_ros.transformer.grid import apply_homography
-from stn_ros.transformer.network import LocalizationNetwork
-from stn_ros.transformer.solver import motion_homography
 
 Array = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from stn_ros.localization.network import STRIDE, LocalizationNetwork
 from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
 from stn_ros.runtime.engines import make_engine
 from stn_ros.training.quantise import quantise
 from stn_ros.transformer.export import check_close, write_graph
-from stn_ros.transformer.network import STRIDE, LocalizationNetwork
 
 TOLERANCE = 2e-3
 """Largest difference allowed between the exported and the original network, cells and logits."""

@@ -24,11 +24,11 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from stn_ros.localization.network import STRIDE, LocalizationNetwork, Motion
 from stn_ros.training.export import load_weights
 from stn_ros.training.network_data import NetworkData, Settings
 from stn_ros.training.objective import objective
 from stn_ros.training.samples import STAGES
-from stn_ros.transformer.network import STRIDE, LocalizationNetwork, Motion
 
 EMA_DECAY = 0.998
 LAST = "last.ckpt"

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from stn_ros.geometry.patch import MARGIN
+from stn_ros.localization.network import Motion
+from stn_ros.localization.solver import cell_centres, face_cells, motion_homography
 from stn_ros.transformer.grid import apply_homography
-from stn_ros.transformer.network import Motion
-from stn_ros.transformer.solver import cell_centres, face_cells, motion_homography
 
 FAR = 4.0
 """Errors are held to this many cells in the loss: beyond the reach there is nothing to find."""

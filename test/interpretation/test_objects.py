@@ -91,9 +91,9 @@ def test_theta_of_the_robot_follows_the_known_transform(tea_box):
 def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
     import torch
 
+    from stn_ros.localization.network import LocalizationNetwork
     from stn_ros.runtime.bundle import NetworkBundle
     from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)

@@ -166,8 +166,8 @@ def test_tuning_without_pytorch_is_refused_at_once(
 def test_the_better_network_is_kept(tmp_path: Path) -> None:
     """One that was never trained, and the one that ships: each once as the tuned one."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    from stn_ros.localization.network import LocalizationNetwork
     from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
 
     shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
     torch.manual_seed(0)
@@ -258,8 +258,8 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
 def test_with_sightings_these_decide(tmp_path: Path) -> None:
     """The shipped network as the tuned one of itself, and of one that was never trained."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
+    from stn_ros.localization.network import LocalizationNetwork
     from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)

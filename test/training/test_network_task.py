@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # noqa: E4
 )
 
 import stn_ros  # noqa: E402
+from stn_ros.localization.network import LocalizationNetwork  # noqa: E402
 from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.training import network_data, network_task  # noqa: E402
@@ -24,7 +25,6 @@ from stn_ros.training.export import export_bundle, load_weights  # noqa: E402
 from stn_ros.training.network_data import Settings  # noqa: E402
 from stn_ros.training.network_task import LAST, NetworkTask, train  # noqa: E402
 from stn_ros.training.samples import STAGES  # noqa: E402
-from stn_ros.transformer.network import LocalizationNetwork  # noqa: E402
 
 SCRIPT = """
 import sys

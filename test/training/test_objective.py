@@ -4,10 +4,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
+from stn_ros.localization.network import Motion  # noqa: E402
+from stn_ros.localization.solver import cell_centres  # noqa: E402
 from stn_ros.training.objective import objective  # noqa: E402
 from stn_ros.transformer.grid import apply_homography  # noqa: E402
-from stn_ros.transformer.network import Motion  # noqa: E402
-from stn_ros.transformer.solver import cell_centres  # noqa: E402
 
 CELLS = 8
 TRUTH = torch.tensor([[[1.02, 0.05, 0.1], [-0.04, 0.97, -0.05], [0.02, 0.03, 1.0]]])

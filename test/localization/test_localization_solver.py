@@ -3,14 +3,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.runtime.solver import fit_motion  # noqa: E402
-from stn_ros.transformer.grid import apply_homography  # noqa: E402
-from stn_ros.transformer.solver import (  # noqa: E402
+from stn_ros.localization.solver import (  # noqa: E402
     cell_centres,
     face_cells,
     fit_homography,
     motion_homography,
 )
+from stn_ros.runtime.solver import fit_motion  # noqa: E402
+from stn_ros.transformer.grid import apply_homography  # noqa: E402
 
 TRUTH = torch.tensor(
     [[[1.05, 0.10, 0.05], [-0.08, 0.96, -0.03], [0.04, -0.06, 1.0]]], dtype=torch.float64

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stn_ros.localization.network import LocalizationNetwork, Motion
+from stn_ros.localization.solver import motion_homography
 from stn_ros.transformer.grid import projective_grid
-from stn_ros.transformer.network import LocalizationNetwork, Motion
 from stn_ros.transformer.sampler import sample
-from stn_ros.transformer.solver import motion_homography
 
 
 class Step(NamedTuple):

@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.transformer.network import (  # noqa: E402
+from stn_ros.localization.network import (  # noqa: E402
     STRIDE,
     LocalizationNetwork,
     local_correlation,
