@@ -28,7 +28,7 @@ from stn_ros.runtime.engines import Motion
 from stn_ros.runtime.paths import models_folder
 from stn_ros.synthesis.scene import SHARP, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.export import load_weights
+from stn_ros.training.network.export import load_weights
 
 
 class TorchEngine:

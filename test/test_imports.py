@@ -174,11 +174,15 @@ def test_contributing_shows_the_same_table():
         ("from stn_ros import nodes", "teaching", "teaching does not import nodes"),
         ("load('stn_ros.nodes.demo')", "teaching", "teaching does not import nodes"),
         ("from .camera import x", "geometry", "'.camera' is relative: write it from stn_ros on"),
-        ("class A:\n    def f(self):\n        import stn_ros.training.tune", "teaching", ""),
         (
-            "import stn_ros.training.tune",
+            "class A:\n    def f(self):\n        import stn_ros.training.network.tune",
             "teaching",
-            "stn_ros.training.tune only within functions: teaching has to work without it",
+            "",
+        ),
+        (
+            "import stn_ros.training.network.tune",
+            "teaching",
+            "stn_ros.training.network.tune only within functions: teaching has to work without it",
         ),
     ],
 )

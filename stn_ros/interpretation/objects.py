@@ -55,8 +55,8 @@ from stn_ros.runtime.solver import fit_motion
 from stn_ros.synthesis.scene import SHARP, View, render_view
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.texture import turned_homographies
-from stn_ros.training.export import load_weights
-from stn_ros.training.samples import jittered_box
+from stn_ros.training.network.export import load_weights
+from stn_ros.training.network.samples import jittered_box
 from stn_ros.transformer.grid import apply_homography
 
 Array = NDArray[np.float64]

@@ -13,9 +13,9 @@ from torch import Tensor
 from stn_ros.interpretation import networks, report
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.teaching.texture import turned_homographies
-from stn_ros.training.alignment_data import TEMPLATE, Views, render_views, template
-from stn_ros.training.alignment_task import LAST, AlignmentTask
-from stn_ros.training.recipe import Recipe
+from stn_ros.training.alignment.data import TEMPLATE, Views, render_views, template
+from stn_ros.training.alignment.recipe import Recipe
+from stn_ros.training.alignment.task import LAST, AlignmentTask
 from stn_ros.transformer.families import Projective
 
 VIEWS = 200

@@ -173,7 +173,7 @@ def tune_object(
     With sightings its confidence is set anew for the camera that took them.
     """
     from stn_ros.teaching.camera_confidence import adapt_confidence
-    from stn_ros.training.tune import tune
+    from stn_ros.training.network.tune import tune
 
     tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
     if sightings:
@@ -244,7 +244,7 @@ def _check_tuning(minutes: float) -> None:
     if not 0 < minutes < math.inf:
         raise ValueError(f"--tune {minutes:g}: must be the minutes of training, more than 0")
     try:
-        import stn_ros.training.tune  # noqa: F401  PyTorch is no part of the robot's install.
+        import stn_ros.training.network.tune  # noqa: F401  PyTorch is no part of the robot's install.
     except ModuleNotFoundError as error:
         raise ValueError(f"--tune: {error.name} is missing: pip install 'stn_ros[train]'") from None
 

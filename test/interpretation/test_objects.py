@@ -93,7 +93,7 @@ def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
 
     from stn_ros.localization.network import LocalizationNetwork
     from stn_ros.runtime.bundle import NetworkBundle
-    from stn_ros.training.export import export_bundle
+    from stn_ros.training.network.export import export_bundle
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)

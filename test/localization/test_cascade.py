@@ -12,7 +12,7 @@ from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.runtime.sampling import FrameSampler  # noqa: E402
 from stn_ros.synthesis.scene import SHARP, render_view  # noqa: E402
 from stn_ros.synthesis.textures import Textures  # noqa: E402
-from stn_ros.training.export import load_weights  # noqa: E402
+from stn_ros.training.network.export import load_weights  # noqa: E402
 from stn_ros.transformer.grid import projective_grid  # noqa: E402
 from stn_ros.transformer.sampler import sample  # noqa: E402
 

@@ -167,7 +167,7 @@ def test_the_better_network_is_kept(tmp_path: Path) -> None:
     """One that was never trained, and the one that ships: each once as the tuned one."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
     from stn_ros.localization.network import LocalizationNetwork
-    from stn_ros.training.export import export_bundle
+    from stn_ros.training.network.export import export_bundle
 
     shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
     torch.manual_seed(0)
@@ -259,7 +259,7 @@ def test_with_sightings_these_decide(tmp_path: Path) -> None:
     """The shipped network as the tuned one of itself, and of one that was never trained."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
     from stn_ros.localization.network import LocalizationNetwork
-    from stn_ros.training.export import export_bundle
+    from stn_ros.training.network.export import export_bundle
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)

@@ -33,9 +33,9 @@ class Recipe:
         family: of the transforms. steps: transforms composed one after another.
         labelled: share of the views that have labels. noise: standard deviation of the labelled
             corners, as a share of the view's half-width. wrong: share of the labels that belong to
-            another view. doubt: see `alignment_losses.corner_loss`. check: labels are first held
-            against their pixels, see `alignment_labels.checked`.
-        trust: mean weight from which a refined answer, see `alignment_labels.Refiner`, is the label
+            another view. doubt: see `losses.corner_loss`. check: labels are first held
+            against their pixels, see `labels.checked`.
+        trust: mean weight from which a refined answer, see `labels.Refiner`, is the label
             of a view that has none; 1 trusts none. unlabelled_weight: of the photometric loss that
             teaches by the other views without labels.
         views: rendered for training. roll, tilt: their greatest angles, degrees.

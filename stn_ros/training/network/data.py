@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from stn_ros.synthesis.scene import Sighting
-from stn_ros.training.device_samples import device_batches
-from stn_ros.training.samples import STAGES, Batch, SampleMaker
+from stn_ros.training.network.device_samples import device_batches
+from stn_ros.training.network.samples import STAGES, Batch, SampleMaker
 
 HELD_OUT_SEED = 424_242
 HELD_OUT_SAMPLES = 192

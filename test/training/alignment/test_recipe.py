@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stn_ros.runtime.paths import models_folder
-from stn_ros.training.recipe import Recipe, keep_recipe, load_recipe
+from stn_ros.training.alignment.recipe import Recipe, keep_recipe, load_recipe
 
 RECIPES = sorted((models_folder().parent / "config" / "recipes").glob("*.yaml"))
 

@@ -20,17 +20,18 @@ import stn_ros  # noqa: E402
 from stn_ros.localization.network import LocalizationNetwork  # noqa: E402
 from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
-from stn_ros.training import network_data, network_task  # noqa: E402
-from stn_ros.training.export import export_bundle, load_weights  # noqa: E402
-from stn_ros.training.network_data import Settings  # noqa: E402
-from stn_ros.training.network_task import LAST, NetworkTask, train  # noqa: E402
-from stn_ros.training.samples import STAGES  # noqa: E402
+from stn_ros.training.network import data as network_data  # noqa: E402
+from stn_ros.training.network import task as network_task  # noqa: E402
+from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.training.network.export import export_bundle, load_weights  # noqa: E402
+from stn_ros.training.network.samples import STAGES  # noqa: E402
+from stn_ros.training.network.task import LAST, NetworkTask, train  # noqa: E402
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from stn_ros.training.network_data import Settings
-from stn_ros.training.network_task import train
+from stn_ros.training.network.data import Settings
+from stn_ros.training.network.task import train
 if __name__ == "__main__":
     train(Settings(Path(sys.argv[1]), 30.0, workers=0, checkpoint_every=0.5), progress=False)
 """

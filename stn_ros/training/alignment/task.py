@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.training.alignment_data import (
+from stn_ros.training.alignment.data import (
     AROUND,
     SIDE,
     TEMPLATE,
@@ -30,8 +30,8 @@ from stn_ros.training.alignment_data import (
     render_views,
     template,
 )
-from stn_ros.training.alignment_labels import Refiner, checked, matched
-from stn_ros.training.alignment_losses import (
+from stn_ros.training.alignment.labels import Refiner, checked, matched
+from stn_ros.training.alignment.losses import (
     box_loss,
     congealing_loss,
     corner_errors,
@@ -39,7 +39,7 @@ from stn_ros.training.alignment_losses import (
     drift_loss,
     photometric_loss,
 )
-from stn_ros.training.recipe import Recipe
+from stn_ros.training.alignment.recipe import Recipe
 from stn_ros.transformer.families import (
     Affine,
     MatrixFamily,

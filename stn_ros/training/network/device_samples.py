@@ -24,7 +24,7 @@ from torch import Tensor
 
 from stn_ros.geometry.patch import MARGIN
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.device_pictures import (
+from stn_ros.training.network.device_pictures import (
     RNG,
     affine,
     atlas_width,
@@ -37,7 +37,7 @@ from stn_ros.training.device_pictures import (
     square,
     turn_matrix,
 )
-from stn_ros.training.device_scene import (
+from stn_ros.training.network.device_scene import (
     CANVAS,
     SURFACE,
     Painter,
@@ -46,7 +46,7 @@ from stn_ros.training.device_scene import (
     draw_views,
     read_patches,
 )
-from stn_ros.training.samples import (
+from stn_ros.training.network.samples import (
     GIVEN_SHARE,
     NO,
     PHOTOS,

@@ -11,17 +11,18 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from stn_ros.geometry.homography import corner_error, normalised_to_pixel, quarter_rotation  # noqa: E402
 from stn_ros.geometry.patch import MARGIN, region_homography  # noqa: E402
 from stn_ros.synthesis.scene import SHARP, face_homography  # noqa: E402
-from stn_ros.training import device_samples, network_task  # noqa: E402
-from stn_ros.training.device_samples import DeviceSampleMaker  # noqa: E402
-from stn_ros.training.network_data import Settings  # noqa: E402
-from stn_ros.training.network_task import train  # noqa: E402
-from stn_ros.training.samples import (  # noqa: E402
+from stn_ros.training.network import device_samples  # noqa: E402
+from stn_ros.training.network import task as network_task  # noqa: E402
+from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.training.network.device_samples import DeviceSampleMaker  # noqa: E402
+from stn_ros.training.network.samples import (  # noqa: E402
     NO,
     STAGES,
     UNSURE,
     YES,
     true_turn,
 )
+from stn_ros.training.network.task import train  # noqa: E402
 
 # Small faces, for speed.
 LOCATE, REFINE, _, POLISH = (

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stn_ros.synthesis.scene import Conditions
-from stn_ros.training.device_pictures import (
+from stn_ros.training.network.device_pictures import (
     LEVELS,
     RNG,
     Shapes,

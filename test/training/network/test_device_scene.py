@@ -24,8 +24,8 @@ from stn_ros.synthesis.scene import (  # noqa: E402
     paste_face,
     render_view,
 )
-from stn_ros.training.device_pictures import RNG, mip_atlas  # noqa: E402
-from stn_ros.training.device_scene import (  # noqa: E402
+from stn_ros.training.network.device_pictures import RNG, mip_atlas  # noqa: E402
+from stn_ros.training.network.device_scene import (  # noqa: E402
     CANVAS,
     SURFACE,
     Painter,
@@ -34,7 +34,7 @@ from stn_ros.training.device_scene import (  # noqa: E402
     paste_faces,
     read_patches,
 )
-from stn_ros.training.samples import true_turn  # noqa: E402
+from stn_ros.training.network.samples import true_turn  # noqa: E402
 
 
 def _dots(size=(256, 160)):

@@ -19,7 +19,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from stn_ros.training.samples import STAGES, SampleMaker
+from stn_ros.training.network.samples import STAGES, SampleMaker
 
 SEED = 77
 SAMPLES = 32

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.geometry.homography import normalised_to_pixel
 from stn_ros.geometry.patch import region_homography
-from stn_ros.training.samples import (
+from stn_ros.training.network.samples import (
     NO,
     STAGES,
     SampleMaker,

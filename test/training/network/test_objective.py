@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.localization.network import Motion  # noqa: E402
 from stn_ros.localization.solver import cell_centres  # noqa: E402
-from stn_ros.training.objective import objective  # noqa: E402
+from stn_ros.training.network.objective import objective  # noqa: E402
 from stn_ros.transformer.grid import apply_homography  # noqa: E402
 
 CELLS = 8

@@ -23,7 +23,7 @@ from stn_ros.geometry.homography import (
     normalised_to_pixel,
 )
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.training.alignment_data import Views
+from stn_ros.training.alignment.data import Views
 from stn_ros.transformer.families import Projective
 from stn_ros.transformer.sampler import sample
 

@@ -9,14 +9,14 @@ from torch.nn import functional  # noqa: E402
 
 from stn_ros.runtime.object_model import ObjectModel  # noqa: E402
 from stn_ros.runtime.paths import find_object  # noqa: E402
-from stn_ros.training.alignment_data import SIDE, labelled, render_views, template  # noqa: E402
-from stn_ros.training.alignment_labels import (  # noqa: E402
+from stn_ros.training.alignment.data import SIDE, labelled, render_views, template  # noqa: E402
+from stn_ros.training.alignment.labels import (  # noqa: E402
     Refiner,
     _box_mean,
     checked,
     matched,
 )
-from stn_ros.training.recipe import Recipe  # noqa: E402
+from stn_ros.training.alignment.recipe import Recipe  # noqa: E402
 
 SQUARE = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
 

@@ -25,7 +25,7 @@ from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.samples import jittered_box
+from stn_ros.training.network.samples import jittered_box
 
 SIGNS = {
     "bias": 0,

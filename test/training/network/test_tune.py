@@ -9,10 +9,10 @@ from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.synthesis import artwork  # noqa: E402
 from stn_ros.synthesis.scene import Sighting  # noqa: E402
-from stn_ros.training.export import load_weights  # noqa: E402
-from stn_ros.training.network_data import Settings  # noqa: E402
-from stn_ros.training.samples import STAGES, SampleMaker  # noqa: E402
-from stn_ros.training.tune import tune  # noqa: E402
+from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.training.network.export import load_weights  # noqa: E402
+from stn_ros.training.network.samples import STAGES, SampleMaker  # noqa: E402
+from stn_ros.training.network.tune import tune  # noqa: E402
 
 FACE = artwork.draw(3, (256, 170), "product_box")
 SHIPPED = models_folder() / "canonicalizer"

@@ -11,7 +11,7 @@ import cv2
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.samples import STAGES
+from stn_ros.training.network.samples import STAGES
 
 DESCRIPTION = """\
 Train the network that serves every flat object, on views rendered while it trains: drawn artwork
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"{option} is {getattr(args, name)}: must be at least {bound}")
     try:
         # PyTorch is no part of the robot's install.
-        from stn_ros.training.export import export_bundle
-        from stn_ros.training.judge import collect, corner_scale, fit
-        from stn_ros.training.network_data import Settings, held_out_batches
-        from stn_ros.training.network_task import figures, train
+        from stn_ros.training.network.data import Settings, held_out_batches
+        from stn_ros.training.network.export import export_bundle
+        from stn_ros.training.network.judge import collect, corner_scale, fit
+        from stn_ros.training.network.task import figures, train
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
     cv2.setNumThreads(1)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.synthesis.scene import Sighting
-from stn_ros.training.export import export_bundle
-from stn_ros.training.network_data import Settings
-from stn_ros.training.network_task import train
+from stn_ros.training.network.data import Settings
+from stn_ros.training.network.export import export_bundle
+from stn_ros.training.network.task import train
 
 LEARNING_RATE = 1e-4
 

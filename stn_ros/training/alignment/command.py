@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.training.recipe import keep_recipe, load_recipe
+from stn_ros.training.alignment.recipe import keep_recipe, load_recipe
 
 DESCRIPTION = """\
 Train a Spatial Transformer that aligns one object, by a recipe (YAML): with labelled corners, some
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     model = ObjectModel.load(find_object(recipe.object))
     try:
         # PyTorch Lightning is no part of the robot's install.
-        from stn_ros.training.alignment_task import leads, train
+        from stn_ros.training.alignment.task import leads, train
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
     folder = args.folder or Path("out/train") / args.recipe.stem

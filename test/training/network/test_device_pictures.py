@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.geometry.homography import normalised_to_pixel  # noqa: E402
 from stn_ros.synthesis.scene import face_homography  # noqa: E402
-from stn_ros.training.device_pictures import (  # noqa: E402
+from stn_ros.training.network.device_pictures import (  # noqa: E402
     LEVELS,
     Shapes,
     compressed,

@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import confidence
-from stn_ros.training.judge import NAMES, SIGNS, collect, corner_scale, fit
+from stn_ros.training.network.judge import NAMES, SIGNS, collect, corner_scale, fit
 
 
 def test_fit_tells_what_can_be_told_and_prefers_silence():

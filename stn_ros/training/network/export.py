@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stn_ros.localization.network import STRIDE, LocalizationNetwork
 from stn_ros.runtime.bundle import BUNDLE_FILE, FORMAT, NetworkBundle, sha256
 from stn_ros.runtime.engines import make_engine
-from stn_ros.training.quantise import quantise
+from stn_ros.training.network.quantise import quantise
 from stn_ros.transformer.export import check_close, write_graph
 
 TOLERANCE = 2e-3

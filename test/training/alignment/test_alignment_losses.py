@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.training.alignment_losses import (  # noqa: E402
+from stn_ros.training.alignment.losses import (  # noqa: E402
     box_loss,
     congealing_loss,
     corner_errors,

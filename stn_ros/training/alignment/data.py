@@ -21,8 +21,8 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.synthesis.scene import SHARP, Conditions, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.recipe import Recipe
-from stn_ros.training.samples import jittered_box
+from stn_ros.training.alignment.recipe import Recipe
+from stn_ros.training.network.samples import jittered_box
 
 SIDE = 96
 """Of the cut-out, pixels."""

@@ -25,10 +25,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from stn_ros.localization.network import STRIDE, LocalizationNetwork, Motion
-from stn_ros.training.export import load_weights
-from stn_ros.training.network_data import NetworkData, Settings
-from stn_ros.training.objective import objective
-from stn_ros.training.samples import STAGES
+from stn_ros.training.network.data import NetworkData, Settings
+from stn_ros.training.network.export import load_weights
+from stn_ros.training.network.objective import objective
+from stn_ros.training.network.samples import STAGES
 
 EMA_DECAY = 0.998
 LAST = "last.ckpt"
@@ -84,7 +84,7 @@ class NetworkTask(lightning.LightningModule):
                     module.eval()
 
     def training_step(self, batch: tuple[int, list[Tensor]], batch_idx: int) -> Tensor:
-        """The loss of a batch, see `network_data.NetworkData`."""
+        """The loss of a batch, see `data.NetworkData`."""
         index, (reference, patch, motion, related, present) = batch
         answer = self.network(reference, patch)
         losses = objective(answer, motion, related, present, STRIDE)
@@ -187,7 +187,7 @@ def train(
     At least one step is taken, unless an earlier run has spent them.
 
     Args:
-        progress: show a bar. held_out: what is checked on, see `network_data.held_out_batches`;
+        progress: show a bar. held_out: what is checked on, see `data.held_out_batches`;
             None checks nothing.
 
     Returns:
@@ -236,7 +236,7 @@ def train(
 
 @torch.no_grad()
 def figures(network: LocalizationNetwork, tensors: list[Tensor]) -> dict[str, float]:
-    """How a network does on samples of one stage: `network_data.held_out_batches`."""
+    """How a network does on samples of one stage: `data.held_out_batches`."""
     device = next(network.parameters()).device
     network.eval()
     reference, patch, motion, related, present = (tensor.to(device) for tensor in tensors)

@@ -18,16 +18,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import stn_ros  # noqa: E402
 from stn_ros.runtime.object_model import ObjectModel  # noqa: E402
 from stn_ros.runtime.paths import find_object  # noqa: E402
-from stn_ros.training import alignment_task  # noqa: E402
-from stn_ros.training.alignment_data import (  # noqa: E402
+from stn_ros.training.alignment import task as alignment_task  # noqa: E402
+from stn_ros.training.alignment.data import (  # noqa: E402
     AROUND,
     SIDE,
     TEMPLATE,
     render_views,
     template,
 )
-from stn_ros.training.alignment_losses import photometric_loss  # noqa: E402
-from stn_ros.training.alignment_task import (  # noqa: E402
+from stn_ros.training.alignment.losses import photometric_loss  # noqa: E402
+from stn_ros.training.alignment.recipe import Recipe  # noqa: E402
+from stn_ros.training.alignment.task import (  # noqa: E402
     LAST,
     AlignmentTask,
     build,
@@ -35,7 +36,6 @@ from stn_ros.training.alignment_task import (  # noqa: E402
     fit,
     train,
 )
-from stn_ros.training.recipe import Recipe  # noqa: E402
 from stn_ros.transformer.families import Projective  # noqa: E402
 from stn_ros.transformer.sampler import sample  # noqa: E402
 
