@@ -118,7 +118,7 @@ class Verifier:
         region: Region | None,
     ) -> Alignment:
         name, size = self._objects[model].name, self._objects[model].size
-        sure = confidence(numbers, self._step.bundle(model).judge)
+        sure = confidence(numbers, self._step.bundle(model).confidence_weights)
         accepted = sure >= self.threshold
         reason = f"{name}: confidence {sure:.2f} is below {self.threshold:.2f}"
         return Alignment(

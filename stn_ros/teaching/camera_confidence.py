@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from stn_ros.geometry.homography import Array
 from stn_ros.runtime.alignment import Region
-from stn_ros.runtime.bundle import NetworkBundle, set_judge
+from stn_ros.runtime.bundle import NetworkBundle, set_confidence_weights
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
@@ -71,7 +71,8 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
             if answer.confidence > 0 and not RIGHT_PX <= error <= WRONG_PX:
                 (right if error < RIGHT_PX else wrong).append(logit(answer.confidence))
     shift = confidence_shift(np.array(right), np.array(wrong))
-    set_judge(model.network, {**bundle.judge, "bias": bundle.judge["bias"] + shift})
+    weights = bundle.confidence_weights
+    set_confidence_weights(model.network, {**weights, "bias": weights["bias"] + shift})
     return shift
 
 

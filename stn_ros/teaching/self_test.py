@@ -98,8 +98,8 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
     for index in tqdm(range(len(CELLS) * VIEWS_PER_CELL), desc="self-test", unit="view"):
         cell = CELLS[index % len(CELLS)]
         views.append(_seen(rng, canonicalizer, model, model.reference, cell))
-    symmetry, look_alike = _judge_look_alikes(model, views)
-    texture = _judge_texture(model)
+    symmetry, look_alike = _find_look_alikes(model, views)
+    texture = _assess_texture(model)
     rows = [
         _row(model, symmetry, cell, [view for view in views if view.cell == cell]) for cell in CELLS
     ]
@@ -279,7 +279,7 @@ def _pose_error(
     return min(pose_error(pose, *truth) for truth in truths)
 
 
-def _judge_look_alikes(
+def _find_look_alikes(
     model: ObjectModel, views: Sequence[_View]
 ) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Turns to treat as looking alike: by the picture alone, or because the network mixes them up.
@@ -320,7 +320,7 @@ def _turns(group: tuple[int, ...]) -> str:
     return " or ".join(str(turn) for turn in group) + " degrees"
 
 
-def _judge_texture(model: ObjectModel) -> dict[str, Any]:
+def _assess_texture(model: ObjectModel) -> dict[str, Any]:
     deviation = corner_deviation(model.reference)
     warnings: list[str] = []
     if deviation < FAIR_TEXTURE:

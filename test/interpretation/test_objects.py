@@ -97,7 +97,9 @@ def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)
-    export_bundle(LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {})
+    export_bundle(
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
+    )
     model = ObjectModel("raw", tea_box.reference, network=tmp_path / "raw")
     page = tmp_path / "page.html"
     wrong = explain_object(model, page, views=2, progress=False)

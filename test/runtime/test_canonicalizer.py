@@ -213,7 +213,7 @@ def test_an_object_with_its_own_network_beside_one_without(world, tmp_path):
 
 def test_an_own_network_is_judged_by_its_own_weights(world, tmp_path):
     models, _, views = world
-    own = _own_network(tmp_path / "own", judge={"bias": -1000.0})
+    own = _own_network(tmp_path / "own", confidence_weights={"bias": -1000.0})
     mixed = Canonicalizer(NetworkBundle.load(), [models[0], replace(models[1], network=own)])
     (first,) = mixed.process(views[0].frame, [Region("one", *views[0].box)])
     (second,) = mixed.process(views[1].frame, [Region("two", *views[1].box)])

@@ -52,8 +52,8 @@ def test_confidence_by_hand():
     found = inputs(EVIDENCE, 0.8, patch, patch)
     assert found["inside"] == 1.0
     assert found["pixels"] == 0.8
-    judge = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "overall": 0.0}
-    assert confidence(found, judge) == pytest.approx(1 / (1 + np.exp(-0.25)))
+    weights = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "overall": 0.0}
+    assert confidence(found, weights) == pytest.approx(1 / (1 + np.exp(-0.25)))
     assert confidence(found, {"bias": 500.0}) == pytest.approx(1.0)
 
 

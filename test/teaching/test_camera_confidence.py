@@ -72,8 +72,10 @@ def test_in_a_bad_camera_more_right_answers_come_out_and_no_wrong_ones(model):
     shift = adapt_confidence(model, seen)
     own = NetworkBundle.load(model.network)
     assert shift > 0.3
-    assert own.judge["bias"] == pytest.approx(shipped.judge["bias"] + shift)
-    assert {**own.judge, "bias": 0} == {**shipped.judge, "bias": 0}
+    assert own.confidence_weights["bias"] == pytest.approx(
+        shipped.confidence_weights["bias"] + shift
+    )
+    assert {**own.confidence_weights, "bias": 0} == {**shipped.confidence_weights, "bias": 0}
     assert own.card == shipped.card
     changed = {p.name for p in model.network.iterdir() if p.read_bytes() != before.get(p.name)}
     assert changed == {"network.yaml"}

@@ -61,5 +61,5 @@ def test_a_face_with_too_little_texture_is_said_to_have_it(bundle: NetworkBundle
 def test_strangers_taken_for_the_object_are_counted(bundle: NetworkBundle) -> None:
     model = ObjectModel("box", ART)
     assert mistaken_strangers(bundle, model) <= 1
-    credulous = replace(bundle, judge={**bundle.judge, "bias": 1000.0})
+    credulous = replace(bundle, confidence_weights={**bundle.confidence_weights, "bias": 1000.0})
     assert mistaken_strangers(credulous, model) > 40

@@ -172,7 +172,9 @@ def test_the_better_network_is_kept(tmp_path: Path) -> None:
     shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
     torch.manual_seed(0)
     raw = LocalizationNetwork()
-    untrained = export_bundle(raw, shipped.patches, tmp_path / "raw", shipped.judge, {})
+    untrained = export_bundle(
+        raw, shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
+    )
     model = ObjectModel("label", cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA))
     good, bad = self_test(shipped, model), self_test(untrained, model)
     assert good.report["right"] > 0.9 > 0.5 > bad.report["right"]
@@ -250,7 +252,7 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
         assert (float(judged[4]), -float(judged[5])) >= (float(judged[2]), -float(judged[3]))
         own = NetworkBundle.load(kept)
         assert own.card["tuned"]["sightings"] == round(0.8 * used)
-        shift = own.judge["bias"] - NetworkBundle.load().judge["bias"]
+        shift = own.confidence_weights["bias"] - NetworkBundle.load().confidence_weights["bias"]
         assert shift == pytest.approx(float(moved[1]), abs=0.006)
 
 
@@ -264,7 +266,7 @@ def test_with_sightings_these_decide(tmp_path: Path) -> None:
     shipped = NetworkBundle.load()
     torch.manual_seed(0)
     untrained = export_bundle(
-        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {}
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
     )
     shown = cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA)
     model = ObjectModel("label", shown, (0.3, 0.2))

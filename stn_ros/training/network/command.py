@@ -23,7 +23,7 @@ used where PyTorch finds one, and then renders the views too. At the end the con
 and the network is written to --export, ready for the node (parameter model) and for
 `stn-ros benchmark --model`."""
 
-UNJUDGED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "overall": 3.0}
+UNFITTED = {"bias": -2.0, "present": 0.5, "aligned": 0.5, "overall": 3.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"{option} is {getattr(args, name)}: must be at least {bound}")
     try:
         # PyTorch is no part of the robot's install.
+        from stn_ros.training.network.confidence_fit import collect, corner_scale, fit
         from stn_ros.training.network.data import Settings, held_out_batches
         from stn_ros.training.network.export import export_bundle
-        from stn_ros.training.network.judge import collect, corner_scale, fit
         from stn_ros.training.network.task import figures, train
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     patches = {stage.name: stage.patch for stage in STAGES}
     held_out = {name: figures(task.network, fields) for name, fields in samples.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        draft = export_bundle(task.network, patches, Path(scratch) / "network", UNJUDGED, {})
+        draft = export_bundle(task.network, patches, Path(scratch) / "network", UNFITTED, {})
         scale = corner_scale(draft, args.answers // 4, args.seed)
         answers = collect(replace(draft, corner_scale=scale), args.answers, args.seed)
     card = {
@@ -118,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
         },
     }
     folder = args.export or args.folder / "network"
-    judge = fit(answers.rows, answers.right)
-    export_bundle(task.network, patches, folder, judge, card, scale)
+    weights = fit(answers.rows, answers.right)
+    export_bundle(task.network, patches, folder, weights, card, scale)
     print(f"wrote {folder}")
     return 0
 

@@ -45,7 +45,7 @@ def export_bundle(
     network: LocalizationNetwork,
     patches: Mapping[str, int],
     folder: Path,
-    judge: Mapping[str, float],
+    confidence_weights: Mapping[str, float],
     card: Mapping[str, Any],
     corner_scale: float = 1.0,
 ) -> NetworkBundle:
@@ -53,7 +53,7 @@ def export_bundle(
 
     Args:
         network: trained. patches: side of the patch by stage name. folder: where to.
-        judge, card, corner_scale: see `NetworkBundle`.
+        confidence_weights, card, corner_scale: see `NetworkBundle`.
 
     Raises:
         RuntimeError: an exported graph disagrees with the network.
@@ -94,7 +94,7 @@ def export_bundle(
             "channels": network.channels,
             "patches": dict(patches),
             "corner_scale": corner_scale,
-            "judge": dict(judge),
+            "confidence_weights": dict(confidence_weights),
             "card": dict(card),
         }
         (fresh / BUNDLE_FILE).write_text(

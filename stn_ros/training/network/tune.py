@@ -69,5 +69,10 @@ def tune(
     }
     card = {**bundle.card, "tuned": tuned}
     return export_bundle(
-        task.network, bundle.patches, folder, bundle.judge, card, bundle.corner_scale
+        task.network,
+        bundle.patches,
+        folder,
+        bundle.confidence_weights,
+        card,
+        bundle.corner_scale,
     )

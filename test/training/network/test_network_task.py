@@ -130,5 +130,6 @@ def test_a_bundle_is_checked_against_the_network(tmp_path):
     shipped = load_weights(models_folder() / "canonicalizer")
     torch.testing.assert_close(begun.network.features_net[0].weight, shipped.features_net[0].weight)
     again = export_bundle(network, patches, tmp_path / "net", {"bias": 1.0}, {})
-    assert NetworkBundle.load(tmp_path / "net").judge == again.judge == {"bias": 1.0}
+    assert NetworkBundle.load(tmp_path / "net").confidence_weights == {"bias": 1.0}
+    assert again.confidence_weights == {"bias": 1.0}
     assert [path.name for path in tmp_path.iterdir()] == ["net"]

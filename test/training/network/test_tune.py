@@ -24,7 +24,10 @@ def test_a_short_tuning_changes_the_weights_and_nothing_else(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
     shipped = NetworkBundle.load(SHIPPED)
     assert NetworkBundle.load(tmp_path / "tuned") == tuned
-    assert (tuned.judge, tuned.patches) == (shipped.judge, shipped.patches)
+    assert (tuned.confidence_weights, tuned.patches) == (
+        shipped.confidence_weights,
+        shipped.patches,
+    )
     assert tuned.card["tuned"]["object"] == "my_box"
     assert tuned.card["tuned"]["samples"] >= tuned.card["tuned"]["steps"] >= 1
     before, after = (load_weights(f).state_dict() for f in (SHIPPED, tmp_path / "tuned"))

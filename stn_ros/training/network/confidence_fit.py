@@ -39,7 +39,7 @@ SIGNS = {
     "tint": -1,
     "patchwork": -1,
 }
-"""What is judged, and which way it may count: what speaks for an answer never speaks against it. A
+"""What is weighed, and which way it may count: what speaks for an answer never speaks against it. A
 fit without these bounds trades one weight against another, and fails on what it has not seen."""
 NAMES = tuple(SIGNS)
 RIDGE = 0.03
@@ -64,7 +64,7 @@ _VIEWS = (
 
 
 class Answers(NamedTuple):
-    """Answers to judge.
+    """Answers to fit on.
 
     Attributes:
         rows: (N, len(NAMES)) features. right: (N,) whether the corners are within 3 px.
@@ -97,7 +97,7 @@ def collect(
         CanonicalizerSettings(photometric_steps=photometric_steps),
     )
     rows, right, ratios = [], [], []
-    for count in tqdm(range(answers), unit="answer", disable=not progress, desc="judge"):
+    for count in tqdm(range(answers), unit="answer", disable=not progress, desc="confidence"):
         shown = int(rng.integers(len(faces)))
         view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
         asked = shown

@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.confidence import confidence
-from stn_ros.training.network.judge import NAMES, SIGNS, collect, corner_scale, fit
+from stn_ros.training.network.confidence_fit import NAMES, SIGNS, collect, corner_scale, fit
 
 
 def test_fit_tells_what_can_be_told_and_prefers_silence():
@@ -16,10 +16,10 @@ def test_fit_tells_what_can_be_told_and_prefers_silence():
     rows = rng.normal(0, 1, (2000, len(NAMES)))
     rows[:, 0] = 1.0
     rows[:, NAMES.index("overall")] += np.where(right, 3.0, 0.0)
-    judge = fit(rows, right)
-    assert set(judge) == set(NAMES)
+    weights = fit(rows, right)
+    assert set(weights) == set(NAMES)
     sure = np.array(
-        [confidence({"inside": 1.0, **dict(zip(NAMES, row, strict=True))}, judge) for row in rows]
+        [confidence({"inside": 1.0, **dict(zip(NAMES, row, strict=True))}, weights) for row in rows]
     )
     assert (sure[~right] > 0.5).mean() < 0.06
     assert (sure[right] > 0.5).mean() > 0.5
@@ -58,8 +58,8 @@ def test_what_speaks_for_an_answer_never_speaks_against_it():
     noise = rng.normal(0, 2, 1500)
     rows[:, NAMES.index("overall")] = right + noise
     rows[:, NAMES.index("pixels")] = 2 * right + noise
-    judge = fit(rows, right)
-    assert judge["pixels"] > 0
-    assert judge["overall"] == 0  # without the bound it is taken from the other, noise and all
+    weights = fit(rows, right)
+    assert weights["pixels"] > 0
+    assert weights["overall"] == 0  # without the bound it is taken from the other, noise and all
     for name, sign in SIGNS.items():
-        assert judge[name] * sign >= 0
+        assert weights[name] * sign >= 0
