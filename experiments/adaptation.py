@@ -51,7 +51,7 @@ from stn_ros.synthesis.scene import Sighting, photographed
 from stn_ros.teaching.command import keep_better, tune_object
 from stn_ros.teaching.self_test import SelfTest, self_test
 from stn_ros.teaching.sightings import HELD_OUT, find_sightings
-from stn_ros.teaching.texture import look_alike_turns
+from stn_ros.teaching.texture import look_alike_rotations
 
 EPILOG = """\
 examples:
@@ -117,7 +117,7 @@ class Camera:
             name,
             photographed(rng, shown.reference),
             shown.size_m,
-            symmetry=look_alike_turns(shown.reference),
+            symmetry=look_alike_rotations(shown.reference),
         )
         self.world = World([shown], seed=seed, blur=0.0, noise=0.0)
         self._seed = seed

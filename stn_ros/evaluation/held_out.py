@@ -21,7 +21,7 @@ from stn_ros.synthesis.scene import (
     render_view,
 )
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.texture import corner_deviation, look_alike_turns
+from stn_ros.teaching.texture import corner_deviation, look_alike_rotations
 
 FRAME_SIZE = (640, 480)
 LONG_SIDE = 256
@@ -98,7 +98,7 @@ def make_faces(count: int, seed: int) -> list[Face]:
         model = ObjectModel(
             f"held_out_{index}",
             photographed(rng, picture),
-            symmetry=look_alike_turns(picture),
+            symmetry=look_alike_rotations(picture),
         )
         faces.append(Face(model, picture, source, row))
     return faces

@@ -54,7 +54,7 @@ from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.solver import fit_motion
 from stn_ros.synthesis.scene import SHARP, View, render_view
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.texture import turned_homographies
+from stn_ros.teaching.texture import symmetry_homographies
 from stn_ros.training.network.export import load_weights
 from stn_ros.training.network.samples import jittered_box
 from stn_ros.transformer.grid import apply_homography
@@ -263,7 +263,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
         walks.append(walk)
         answers.append(found[0].homography if found else np.full((3, 3), np.nan))
         confidences.append(found[0].confidence if found and found[0].accepted else 0.0)
-    symmetries = turned_homographies(model.size, model.symmetry)
+    symmetries = symmetry_homographies(model.size, model.symmetry)
     robot = np.array(answers)
     known = theta.nearest_symmetric(
         robot, [view.homography for view in seen], symmetries, model.size

@@ -48,7 +48,7 @@ def inputs(
     """The numbers that are weighed, by name: the evidence, and how alike the patches are.
 
     Args:
-        evidence: of the last step. pixels: likeness that the photometric refinement ended with.
+        evidence: of the last step. pixels: NCC that the photometric refinement ended with.
         seen, reference: (S, S, 4) uint8 BGR and validity, the aligned
             patch and the reference's.
     """
@@ -61,7 +61,7 @@ def inputs(
         "log_scale": evidence.log_scale,
         "spread": evidence.spread,
         "pixels": pixels,
-        **likeness(seen, reference),
+        **compare_patches(seen, reference),
     }
 
 
@@ -73,7 +73,7 @@ def confidence(found: Mapping[str, float], weights: Mapping[str, float]) -> floa
     return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
 
 
-def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str, float]:
+def compare_patches(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str, float]:
     """Compare two patches on a 4 x 4 raster of tiles; occluders and uneven light cost little.
 
     Returns:

@@ -23,7 +23,7 @@ from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.synthesis.scene import Sighting
 from stn_ros.teaching import face
 from stn_ros.teaching.outline import Picture
-from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
+from stn_ros.teaching.self_test import DISTRACTORS, SelfTest, mistaken_distractors, self_test, table
 from stn_ros.teaching.sightings import HELD_OUT, agreement, find_sightings
 
 DESCRIPTION = """\
@@ -39,14 +39,14 @@ with --cropped, for one of a camera's format (4:3, 3:2, 16:9) always. If that go
 corners (--corners) or click them (--click). Of a picture with transparent parts the face is what is
 opaque.
 
-Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance, turns
-that look alike, and whether there is texture enough; self_test.jpg in the object's folder shows
-sixteen of the views. An object of which less than four fifths of them are right is not written,
-and the command ends with 1. Further photos are no part of the object: each is tried, and it is said
-whether the object is recognised in it.
+Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance,
+rotations that look alike, and whether there is texture enough; self_test.jpg in the object's folder
+shows sixteen of the views. An object of which less than four fifths of them are right is not
+written, and the command ends with 1. Further photos are no part of the object: each is tried, and
+it is said whether the object is recognised in it.
 
 With --tune the network is trained on for this object alone, and the object keeps that network if
-the self-test is better with it and no more strangers are taken for the object. An object with its
+the self-test is better with it and no more distractors are taken for the object. An object with its
 own network costs the robot more time: no other object shares its batches.
 
 With --frames too it is trained on what one camera sees as well, without labels: the object is
@@ -190,10 +190,10 @@ def keep_better(
 ) -> tuple[ObjectModel, SelfTest, str]:
     """The object with its tuned network if it is better so, else as it was.
 
-    Better in the self-test is fewer turns that it is mixed up under (they count as right), then a
-    larger share of right answers, then a smaller median corner error. With sightings it is enough
-    that turns and share are no worse, and the sightings decide, see `agreement`. In any case no
-    more strangers may be taken for it.
+    Better in the self-test is fewer rotations that it is mixed up under (they count as right), then
+    a larger share of right answers, then a smaller median corner error. With sightings it is enough
+    that rotations and share are no worse, and the sightings decide, see `agreement`. In any case no
+    more distractors may be taken for it.
 
     Args:
         bundle: the network `tested` was measured with. tuned: network folder.
@@ -220,8 +220,8 @@ def keep_better(
         better = _rank(retested) > _rank(tested)
     if not better:
         return model, tested, f"{change}; no better, so the tuned network is dropped"
-    before, after = (mistaken_strangers(bundle, each) for each in (model, own))
-    change += f"; of {STRANGERS} strangers {before} taken for it before, {after} after"
+    before, after = (mistaken_distractors(bundle, each) for each in (model, own))
+    change += f"; of {DISTRACTORS} distractors {before} taken for it before, {after} after"
     if after > before:
         return model, tested, f"{change}; too credulous, so the tuned network is dropped"
     return own, retested, f"{change}; better, so this object keeps the tuned network"
@@ -235,8 +235,8 @@ def _rank(tested: SelfTest) -> tuple[int, float, float]:
 def _figures(tested: SelfTest) -> str:
     error = tested.report["corner_error_px"]
     median = "no corner error" if error is None else f"median corner error {error:.2f} px"
-    turns = f" up to {len(tested.symmetry)} look-alike turns" if tested.symmetry else ""
-    return f"{tested.report['right']:.1%} right{turns}, {median}"
+    rotations = f" up to {len(tested.symmetry)} look-alike rotations" if tested.symmetry else ""
+    return f"{tested.report['right']:.1%} right{rotations}, {median}"
 
 
 def _check_tuning(minutes: float) -> None:
@@ -292,7 +292,7 @@ def _refusal(model: ObjectModel, tested: SelfTest) -> str:
 def _report(model: ObjectModel, tested: SelfTest) -> str:
     lines = [table(tested.report), f"texture: {tested.report['texture']}"]
     if not model.symmetry:
-        lines.append("look-alike turns: none")
+        lines.append("look-alike rotations: none")
     if model.size_m is None:
         lines.append("no --size: views are aligned, but there is no pose")
     return "\n".join([*lines, *(f"note: {warning}" for warning in tested.warnings)])

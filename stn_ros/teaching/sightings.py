@@ -24,7 +24,7 @@ from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.runtime.region_source import WholeImage
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.synthesis.scene import Sighting, clipped_box, nearby
-from stn_ros.teaching.texture import turned_homographies
+from stn_ros.teaching.texture import symmetry_homographies
 
 LEAST = 30
 """Sightings from which a network can be tuned and judged."""
@@ -122,9 +122,9 @@ def agreement(
 
 
 def sighting_error(model: ObjectModel, sighting: Sighting, answer: Alignment) -> float:
-    """Corner error of an answer in pixels, the least over the turns that look alike."""
-    turns = turned_homographies(model.size, model.symmetry)
-    truths = [compose(sighting.homography, turn) for turn in turns]
+    """Corner error of an answer in pixels, the least over the rotations that look alike."""
+    rotations = symmetry_homographies(model.size, model.symmetry)
+    truths = [compose(sighting.homography, rotation) for rotation in rotations]
     return min(corner_error(answer.homography, truth, model.size) for truth in truths)
 
 

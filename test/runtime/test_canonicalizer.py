@@ -45,8 +45,8 @@ def test_objects_are_located_from_their_boxes(world):
         assert found.reason == ""
         assert corner_error(found.homography, view.homography, view.size) < 3
         assert found.view.shape == model.reference.shape
-        likeness = np.corrcoef(found.view.ravel(), model.reference.ravel())[0, 1]
-        assert likeness > 0.8
+        ncc = np.corrcoef(found.view.ravel(), model.reference.ravel())[0, 1]
+        assert ncc > 0.8
         assert np.linalg.eigvalsh(found.corner_covariance).min() > -1e-9
 
 

@@ -205,9 +205,11 @@ def test_tuning_is_kept_or_dropped_by_the_self_test(
     assert found, said
     right, error, right_after, error_after = (float(found[i]) for i in range(1, 5))
     better = (right_after, -error_after) > (right, -error)
-    strangers = re.match(rf"of 54 strangers {number} taken for it before, {number} after", found[5])
-    assert (strangers is not None) == better
-    better = better and float(strangers[2]) <= float(strangers[1])
+    mistaken = re.match(
+        rf"of 54 distractors {number} taken for it before, {number} after", found[5]
+    )
+    assert (mistaken is not None) == better
+    better = better and float(mistaken[2]) <= float(mistaken[1])
     assert ("keeps the tuned network" in found[5]) == better
     model = ObjectModel.load(output)
     assert (model.network is not None) == better

@@ -19,14 +19,14 @@ _FAINT = 1e-4  # variance below which a window shows nothing; pictures are 0..1
 
 
 def corner_errors(found: Tensor, truth: Tensor, symmetry: Sequence[int] = ()) -> Tensor:
-    """(N,) mean distance of the corners, the least over turns that look alike.
+    """(N,) mean distance of the corners, the least over rotations that look alike.
 
     Args:
-        found, truth: (N, 4, 2). symmetry: turns of the object in degrees, multiples of 90, that
+        found, truth: (N, 4, 2). symmetry: rotations of the object in degrees, multiples of 90, that
             can not be told apart; none by default.
     """
-    turns = [0, *(turn // 90 for turn in symmetry)]
-    errors = [(found - truth.roll(-turn, dims=1)).norm(dim=2).mean(dim=1) for turn in turns]
+    rotations = [0, *(rotation // 90 for rotation in symmetry)]
+    errors = [(found - truth.roll(-each, dims=1)).norm(dim=2).mean(dim=1) for each in rotations]
     return torch.stack(errors).amin(dim=0)
 
 

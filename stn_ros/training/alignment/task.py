@@ -101,7 +101,7 @@ class AlignmentTask(lightning.LightningModule):
 
     Args:
         recipe: what to do. reference: (3, TEMPLATE, TEMPLATE) 0..1, the face square-on.
-        symmetry: turns of the object that look alike, degrees. size: see `build`.
+        symmetry: rotations of the object that look alike, degrees. size: see `build`.
     """
 
     def __init__(

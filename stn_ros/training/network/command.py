@@ -15,7 +15,7 @@ from stn_ros.training.network.samples import STAGES
 
 DESCRIPTION = """\
 Train the network that serves every flat object, on views rendered while it trains: drawn artwork
-and photos of installed packages, at any turn, tilt and distance, blurred, lit, occluded, cut off.
+and photos of installed packages, at any angle, tilt and distance, blurred, lit, occluded, cut off.
 
 The folder keeps a checkpoint a minute, and TensorBoard's log: run the same command again and it
 goes on where it was, also after a crash. --minutes counts the time of all runs together. A GPU is

@@ -179,20 +179,20 @@ def from_square(corners: Tensor) -> Tensor:
     return matrix / matrix[..., 2:, 2:]
 
 
-def turn_matrix(angle: Tensor) -> Tensor:
+def rotation_2d(angle: Tensor) -> Tensor:
     """(...) radians, clockwise with y down -> (..., 2, 2)."""
     cosine, sine = angle.cos(), angle.sin()
     return torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(*angle.shape, 2, 2)
 
 
-def rotation(axis: Tensor, angle: Tensor) -> Tensor:
+def rotation_3d(axis: Tensor, angle: Tensor) -> Tensor:
     """Unit axes (..., 3) and angles (...), radians -> (..., 3, 3), Rodrigues' formula."""
     x, y, z = axis.unbind(-1)
     nought = torch.zeros_like(x)
     rows = [nought, -z, y, z, nought, -x, -y, x, nought]
     skew = torch.stack(rows, dim=-1).reshape(*x.shape, 3, 3)
-    sine, turned = angle.sin()[..., None, None], 1 - angle.cos()[..., None, None]
-    return torch.eye(3, dtype=axis.dtype, device=axis.device) + sine * skew + turned * skew @ skew
+    sine, versine = angle.sin()[..., None, None], 1 - angle.cos()[..., None, None]
+    return torch.eye(3, dtype=axis.dtype, device=axis.device) + sine * skew + versine * skew @ skew
 
 
 def half_sides(sizes: Tensor) -> Tensor:
@@ -228,12 +228,12 @@ def poses(
     ray = torch.cat([across, one[..., None]], dim=-1)
     off_axis = torch.stack([-ray[..., 1], ray[..., 0], nought], dim=-1)
     angle = torch.atan(across.norm(dim=-1))
-    facing = rotation(functional.normalize(off_axis, dim=-1), angle)
-    tilting = rotation(torch.stack([azimuth.cos(), azimuth.sin(), nought], dim=-1), tilt)
-    rolling = rotation(torch.stack([nought, nought, one], dim=-1), roll)
-    turned = facing @ tilting @ rolling
+    facing = rotation_3d(functional.normalize(off_axis, dim=-1), angle)
+    tilting = rotation_3d(torch.stack([azimuth.cos(), azimuth.sin(), nought], dim=-1), tilt)
+    rolling = rotation_3d(torch.stack([nought, nought, one], dim=-1), roll)
+    rotated = facing @ tilting @ rolling
     depth = (focal / long_side)[..., None]
-    columns = torch.stack([turned[..., 0], turned[..., 1], ray * depth], dim=-1)
+    columns = torch.stack([rotated[..., 0], rotated[..., 1], ray * depth], dim=-1)
     matrix = affine(focal[..., None], principal) @ columns @ affine(half / 2, 0 * half)
     return matrix / matrix[..., 2:, 2:]
 
@@ -301,8 +301,8 @@ def depth_inside(shapes: Shapes, points: Tensor) -> Tensor:
     ripple = 1 + 0.25 * (ripple * shapes.waves[..., None] + shapes.phase[..., None]).sin()
     ellipse = (ripple - (from_centre / half).norm(dim=-1)) * half.amin(dim=-1)
 
-    turned = torch.stack([along(towards, from_centre), along(across, from_centre)], dim=-1)
-    rectangle = (half - turned.abs()).amin(dim=-1)
+    rotated = torch.stack([along(towards, from_centre), along(across, from_centre)], dim=-1)
+    rectangle = (half - rotated.abs()).amin(dim=-1)
 
     width, lengths = shapes.width[..., None, None], shapes.lengths[..., None, :]
     place = torch.arange(4, device=points.device) - 1.5

@@ -33,9 +33,9 @@ from stn_ros.training.network.device_pictures import (
     inverse,
     mip_atlas,
     pick,
-    rotation,
+    rotation_2d,
+    rotation_3d,
     square,
-    turn_matrix,
 )
 from stn_ros.training.network.device_scene import (
     CANVAS,
@@ -50,8 +50,8 @@ from stn_ros.training.network.samples import (
     GIVEN_SHARE,
     NO,
     PHOTOS,
+    ROTATION_REACH,
     STAGES,
-    TURN_REACH,
     UNSURE,
     YES,
     Face,
@@ -80,7 +80,7 @@ class _Drawn(NamedTuple):
 
     Attributes:
         picture: (h, w, 3) uint8 BGR, no side longer than `CANVAS`. alike: (4,) bool, whether it
-        looks the same after so many quarter turns (not after none: that is no turn).
+        looks the same rotated by so many quarters (not by none: that is no rotation).
         references: (S, S, 4) uint8 for each patch side S.
     """
 
@@ -102,7 +102,7 @@ def _photographed(rng: np.random.Generator, picture: NDArray[Any]) -> _Drawn:
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     face = Face(rng, picture)
-    alike = np.array([quarter * 90 in face.look_alike_turns for quarter in range(4)])
+    alike = np.array([quarter * 90 in face.look_alike_rotations for quarter in range(4)])
     return _Drawn(picture, alike, {s.patch: face.reference(s.patch) for s in STAGES})
 
 
@@ -342,7 +342,7 @@ class DeviceSampleMaker:
         return torch.cat([colour.round(), valid], dim=1).permute(0, 2, 3, 1).byte()[:, None]
 
     def _locate_rows(self, views: Views) -> _Rows:
-        """Regions under nearly right turns and under wrong ones, and another face's region."""
+        """Regions under nearly right rotations and under wrong ones, and another face's region."""
         rng, v = self._device_rng, len(views.face)
         kind = torch.tensor([_RELATED] * 3 + [_FLIPPED] * 2 + [_DISTRACTOR], device=rng.device)
         k = len(kind)
@@ -350,14 +350,14 @@ class DeviceSampleMaker:
         distractor = self._distractors(views.face)[:, None]
         shown = torch.where(kind == _DISTRACTOR, distractor, views.face[:, None])
         quarters, can_flip = self._quarters(views.face, k)
-        turn = _true_turn(views.pose, views.half)[:, None] * (180 / math.pi)
-        nearly = turn + rng.uniform(-TURN_REACH, TURN_REACH, v, k)
-        about = turn + rng.uniform(-15, 15, v, k)
-        spun = turn + rng.sign(v, k) * rng.uniform(50, 180, v, k)
-        spun = torch.where(self._bank.alike[views.face][:, 2:3], turn + 60, spun)
+        rotation = _true_rotation(views.pose, views.half)[:, None] * (180 / math.pi)
+        nearly = rotation + rng.uniform(-ROTATION_REACH, ROTATION_REACH, v, k)
+        about = rotation + rng.uniform(-15, 15, v, k)
+        spun = rotation + rng.sign(v, k) * rng.uniform(50, 180, v, k)
+        spun = torch.where(self._bank.alike[views.face][:, 2:3], rotation + 60, spun)
         wrong = torch.where(rng.chance(0.4, v, k), spun, about + 90 * quarters)
-        any_turn = torch.where(rng.chance(0.5, v, k), rng.uniform(0, 360, v, k), about)
-        angle = torch.where(kind == _FLIPPED, wrong, any_turn)
+        any_rotation = torch.where(rng.chance(0.5, v, k), rng.uniform(0, 360, v, k), about)
+        angle = torch.where(kind == _FLIPPED, wrong, any_rotation)
         angle = torch.where(kind == _RELATED, nearly, angle) * (math.pi / 180)
         low, span = self._jittered(views.low[:, None], views.span[:, None], k)
         bare = (kind == _DISTRACTOR) & rng.chance(0.25, v, k)
@@ -370,7 +370,7 @@ class DeviceSampleMaker:
         )
 
     def _refine_rows(self, stage: Stage, views: Views) -> _Rows:
-        """Transforms a little off, off by a turn, far off, and right ones of another face."""
+        """Transforms a little off, off by a rotation, far off, and right ones of another face."""
         assert stage.offset is not None
         rng, v = self._device_rng, len(views.face)
         kinds = [_RELATED] * _near_rows(stage) + [_FLIPPED, _FAR, _DISTRACTOR]
@@ -381,7 +381,7 @@ class DeviceSampleMaker:
             kind == _FAR, rng.log_uniform(*far, v, k), rng.log_uniform(*stage.offset, v, k)
         )
         quarters, can_flip = self._quarters(views.face, k)
-        flip = _quarter_turns(torch.where(kind == _FLIPPED, quarters, 0))
+        flip = _quarter_rotations(torch.where(kind == _FLIPPED, quarters, 0))
         distractor = self._distractors(views.face)[:, None]
         share = torch.tensor(_SHARES, device=rng.device)[kind]
         drawn = rng.chance(share, v, k)
@@ -394,7 +394,7 @@ class DeviceSampleMaker:
         )
 
     def _quarters(self, face: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """(V, count) quarter turns that can be told from none, half turns most, and (V,) if any."""
+        """(V, count) quarters that can be told from none, two most often, and (V,) if any."""
         weights = torch.tensor([0.0, 1, 2, 1], device=face.device) * ~self._bank.alike[face]
         any_left = weights.sum(dim=1) > 0
         weights = weights + (~any_left).float()[:, None]
@@ -411,9 +411,9 @@ class DeviceSampleMaker:
     def _perturbations(self, reach: Tensor) -> Tensor:
         """(V, K) in face half-widths -> (V, K, 3, 3): a similarity and free corners."""
         rng, shape = self._device_rng, reach.shape
-        turn = turn_matrix(rng.normal(*shape) * 0.4 * reach)
-        turn = (rng.normal(*shape) * 0.5 * reach).exp()[..., None, None] * turn
-        moved = square(reach) @ turn.transpose(-1, -2)
+        rotation = rotation_2d(rng.normal(*shape) * 0.4 * reach)
+        rotation = (rng.normal(*shape) * 0.5 * reach).exp()[..., None, None] * rotation
+        moved = square(reach) @ rotation.transpose(-1, -2)
         moved = moved + reach[..., None, None] * (
             0.6 * rng.normal(*shape, 1, 2) + 0.5 * rng.normal(*shape, 4, 2)
         )
@@ -429,40 +429,40 @@ def _rows_a_view(stage: Stage) -> float:
 
 
 def _kept(kind: Tensor, can_flip: Tensor, is_other: Tensor) -> Tensor:
-    """Which rows (V, K) there can be: a face may have no wrong turn, or no distractor."""
+    """Which rows (V, K) there can be: a face may have no wrong rotation, or no distractor."""
     possible = torch.where(kind == _FLIPPED, can_flip, True)
     return torch.where(kind == _DISTRACTOR, is_other, possible)
 
 
-def _true_turn(pose: Tensor, half: Tensor) -> Tensor:
-    """(V,) radians, the in-plane turn of a face, as `samples.true_turn` has it; w = 1 amid."""
+def _true_rotation(pose: Tensor, half: Tensor) -> Tensor:
+    """(V,) radians, in-plane rotation of a face, as `samples.true_rotation` has it; w = 1 amid."""
     local = (pose[:, :2, :2] - pose[:, :2, 2:] * pose[:, 2:, :2]) / half[:, None]
     return torch.atan2(local[:, 1, 0] - local[:, 0, 1], local[:, 0, 0] + local[:, 1, 1])
 
 
-def _regions(low: Tensor, span: Tensor, turn: Tensor, half: Tensor) -> Tensor:
+def _regions(low: Tensor, span: Tensor, rotation: Tensor, half: Tensor) -> Tensor:
     """(..., 3, 3), normalised face -> frame pixels, see `geometry.patch.region_homography`.
 
     Args:
-        low, span: (..., 2) boxes. turn: (...) radians. half: (..., 2), sides over the longer one.
+        low, span: (..., 2) boxes. rotation: (...) radians. half: (..., 2), sides over the longer.
     """
-    turned = turn_matrix(turn).double()
-    cosine, sine = turned[..., 0, 0], turned[..., 1, 0]
+    rotated = rotation_2d(rotation).double()
+    cosine, sine = rotated[..., 0, 0], rotated[..., 1, 0]
     width, height = half.unbind(dim=-1)
     bound = (width * cosine).abs() + (height * sine).abs()
     bound = bound * ((width * sine).abs() + (height * cosine).abs())
     scale = (span.prod(dim=-1) / bound).sqrt() / 2
     matrix = affine(torch.ones_like(span), low + span / 2)
-    matrix[..., :2, :2] = scale[..., None, None] * turned * half[..., None, :]
+    matrix[..., :2, :2] = scale[..., None, None] * rotated * half[..., None, :]
     return matrix
 
 
-def _quarter_turns(quarters: Tensor) -> Tensor:
+def _quarter_rotations(quarters: Tensor) -> Tensor:
     """(...) -> (..., 3, 3), normalised: see `geometry.homography.quarter_rotation`."""
     angle = quarters.double() * (math.pi / 2)
     axis = torch.zeros(*quarters.shape, 3, dtype=angle.dtype, device=angle.device)
     axis[..., 2] = 1
-    return rotation(axis, angle)
+    return rotation_3d(axis, angle)
 
 
 def device_batches(

@@ -1,7 +1,7 @@
 """Training samples: pairs of reference and patch with the true motion between them.
 
 A view is rendered once and read several times, with the sampler the robot uses, at the places the
-cascade will look from: regions under wrong and nearly right turns for *locate*, transforms that
+cascade will look from: regions under wrong and nearly right rotations for *locate*, transforms that
 are a little off for *refine* and *polish*; and at places where the right answer is no.
 """
 
@@ -38,7 +38,7 @@ class Stage:
         name: for logs. patch: side of the patch, pixels. batch: samples in a training batch.
         weight: share of the training batches.
         offset: range of the initial corner displacement in face half-widths, log-uniform; None
-            starts from a jittered region under a turn instead.
+            starts from a jittered region under a rotation instead.
         conditions: what the views look like.
     """
 
@@ -61,8 +61,8 @@ SEEN_SHARE = 0.5
 """Of the views of a given face, how many are sightings, where there are any."""
 PHOTOS = 8
 """How many references a given face has, as if photographed in different light."""
-TURN_REACH = 20.0
-"""The largest rotation a locate patch may be off and still count as the right turn, degrees."""
+ROTATION_REACH = 20.0
+"""The largest rotation a locate patch may be off and still count as the right one, degrees."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Face:
 
     Attributes:
         picture: BGR. size: its width and height, pixels. sibling: a face much like it, if any.
-        look_alike_turns: degrees, see `_find_look_alikes`.
+        look_alike_rotations: degrees, see `_find_look_alikes`.
     """
 
     def __init__(self, rng: np.random.Generator, picture: NDArray[np.uint8]) -> None:
@@ -107,7 +107,7 @@ class Face:
         self._photo = FrameSampler(np.ascontiguousarray(photo.astype(np.uint8)))
         self._patches: dict[int, NDArray[np.uint8]] = {}
         self.sibling: Face | None = None
-        self.look_alike_turns = self._find_look_alikes()
+        self.look_alike_rotations = self._find_look_alikes()
 
     def reference(self, patch: int) -> NDArray[np.uint8]:
         """(patch, patch, 4) uint8, BGR and validity."""
@@ -118,7 +118,7 @@ class Face:
         return self._patches[patch]
 
     def _find_look_alikes(self) -> set[int]:
-        """Turns under which the face can not be told from itself: no fair negatives."""
+        """Rotations under which the face can not be told from itself: no fair negatives."""
         small = cv2.resize(self.picture, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
         small -= small.mean(axis=(0, 1))
         power = float((small**2).sum()) + 24 * 24 * 3 * 4.0
@@ -129,8 +129,8 @@ class Face:
         }
 
 
-def true_turn(homography: NDArray[np.float64], size: tuple[int, int]) -> float:
-    """In-plane turn of a face seen through `homography`, degrees, as `region_homography` has it."""
+def true_rotation(homography: NDArray[np.float64], size: tuple[int, int]) -> float:
+    """In-plane rotation, degrees, of a face seen through `homography`: see `region_homography`."""
     middle = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
     local = jacobian(homography, middle)
     return math.degrees(math.atan2(local[1, 0] - local[0, 1], local[0, 0] + local[1, 1]))
@@ -254,7 +254,7 @@ class SampleMaker:
 
     def _locate_rows(self, stage: Stage, face: Face, view: Sighting) -> Iterator[_Row]:
         rng, sampler = self._rng, FrameSampler(view.frame)
-        turn = true_turn(view.homography, face.size)
+        rotation = true_rotation(view.homography, face.size)
         present = YES if view.visible > 0.45 else UNSURE
 
         def read(start: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -265,22 +265,24 @@ class SampleMaker:
         reference = face.reference(stage.patch)
         for _ in range(3):
             start = region_homography(
-                jittered_box(rng, view.box), turn + rng.uniform(-TURN_REACH, TURN_REACH), face.size
+                jittered_box(rng, view.box),
+                rotation + rng.uniform(-ROTATION_REACH, ROTATION_REACH),
+                face.size,
             )
             patch = read(start)
             yield reference, patch, _motion(start, view.homography, face.size), True, present
-        flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_turns]
+        flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_rotations]
         for _ in range(2 if flips else 0):
-            other = turn + rng.choice(flips) + rng.uniform(-15, 15)
+            other = rotation + rng.choice(flips) + rng.uniform(-15, 15)
             if rng.random() < 0.4:
-                other = turn + rng.choice([-1, 1]) * rng.uniform(50, 180)
-                other = other if 180 not in face.look_alike_turns else turn + 60
+                other = rotation + rng.choice([-1, 1]) * rng.uniform(50, 180)
+                other = other if 180 not in face.look_alike_rotations else rotation + 60
             start = region_homography(jittered_box(rng, view.box), other, face.size)
             yield reference, read(start), np.eye(3), False, NO
         distractor = self._distractor(face)
         if distractor is not None:
             if rng.random() < 0.75:
-                at = rng.uniform(0, 360) if rng.random() < 0.5 else turn + rng.uniform(-15, 15)
+                at = rng.uniform(0, 360) if rng.random() < 0.5 else rotation + rng.uniform(-15, 15)
                 start = region_homography(jittered_box(rng, view.box), at, distractor.size)
                 patch = sampler.sample(
                     start @ patch_to_canonical(stage.patch, distractor.size),
@@ -313,7 +315,7 @@ class SampleMaker:
         for _ in range(3 if stage.batch >= 32 else 2):
             start = view.homography @ _perturbation(rng, stage.offset, face.size)
             yield reference, read(start), _motion(start, view.homography, face.size), True, present
-        flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_turns]
+        flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_rotations]
         if flips and rng.random() < 0.7:
             start = (
                 view.homography
@@ -347,8 +349,8 @@ def _perturbation(
     reach = math.exp(rng.uniform(math.log(offset[0]), math.log(offset[1])))
     square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
     angle, grow = rng.normal(0, 0.4 * reach), math.exp(rng.normal(0, 0.5 * reach))
-    turn = grow * np.array(
+    rotation = grow * np.array(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
-    moved = square @ turn.T + rng.normal(0, 0.6 * reach, 2) + rng.normal(0, 0.5 * reach, (4, 2))
+    moved = square @ rotation.T + rng.normal(0, 0.6 * reach, 2) + rng.normal(0, 0.5 * reach, (4, 2))
     return from_corners(face_corners(size), (moved + 1) / 2 * np.array(size) - 0.5)

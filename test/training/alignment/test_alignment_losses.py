@@ -31,11 +31,11 @@ def test_corner_errors_by_hand():
     assert corner_errors(moved, SQUARE).tolist() == pytest.approx([0.5])
 
 
-@pytest.mark.parametrize(("symmetry", "turn"), [((180,), 2), ((90, 180, 270), 1)])
-def test_turns_that_look_alike_cost_nothing(symmetry, turn):
-    turned = SQUARE.roll(-turn, dims=1)
-    assert corner_errors(turned, SQUARE).item() > 1.9
-    assert corner_errors(turned, SQUARE, symmetry).item() == 0.0
+@pytest.mark.parametrize(("symmetry", "rotation"), [((180,), 2), ((90, 180, 270), 1)])
+def test_rotations_that_look_alike_cost_nothing(symmetry, rotation):
+    rotated = SQUARE.roll(-rotation, dims=1)
+    assert corner_errors(rotated, SQUARE).item() > 1.9
+    assert corner_errors(rotated, SQUARE, symmetry).item() == 0.0
 
 
 def test_a_doubted_label_pulls_less_the_further_it_is_off_the_rest():

@@ -20,7 +20,7 @@ from stn_ros.training.network.samples import (  # noqa: E402
     STAGES,
     UNSURE,
     YES,
-    true_turn,
+    true_rotation,
 )
 from stn_ros.training.network.task import train  # noqa: E402
 
@@ -48,25 +48,25 @@ def maker(made):
     made._bank.alike.copy_(alike)
 
 
-def test_regions_and_turns_are_those_of_the_workers():
-    size, box, turn = (60, 40), (5.0, 6.0, 70.0, 90.0), 35.0
-    wanted = region_homography(box, turn, size) @ normalised_to_pixel(size)
+def test_regions_and_rotations_are_those_of_the_workers():
+    size, box, rotation = (60, 40), (5.0, 6.0, 70.0, 90.0), 35.0
+    wanted = region_homography(box, rotation, size) @ normalised_to_pixel(size)
     half = torch.tensor([1.0, 40 / 60], dtype=torch.float64)
     low, span = torch.tensor(box, dtype=torch.float64).split(2)
-    radians = torch.tensor(math.radians(turn), dtype=torch.float64)
+    radians = torch.tensor(math.radians(rotation), dtype=torch.float64)
     np.testing.assert_allclose(device_samples._regions(low, span, radians, half), wanted)
     matrix = face_homography(size, (90, 70), 50, 0.9, 0.8, 0.3, 300, (100, 100))
     pose = matrix @ normalised_to_pixel(size)
     pose = torch.from_numpy(pose / pose[2, 2])[None]
-    found = math.degrees(float(device_samples._true_turn(pose, half[None])))
-    assert found == pytest.approx(true_turn(matrix, size))
+    found = math.degrees(float(device_samples._true_rotation(pose, half[None])))
+    assert found == pytest.approx(true_rotation(matrix, size))
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_quarter_turns_are_those_of_the_workers(quarters):
+def test_quarter_rotations_are_those_of_the_workers(quarters):
     size = (60, 40)
     to_pixels = normalised_to_pixel(size)
-    found = device_samples._quarter_turns(torch.tensor(quarters)).numpy()
+    found = device_samples._quarter_rotations(torch.tensor(quarters)).numpy()
     found = to_pixels @ found @ np.linalg.inv(to_pixels)
     assert corner_error(found, quarter_rotation(size, 90 * quarters), size) < 1e-9
 
@@ -153,12 +153,12 @@ def test_there_are_answers_of_both_kinds(maker, stage):
         assert (present[~related] == UNSURE).any()
 
 
-def test_look_alike_turns_are_no_negatives(maker):
+def test_look_alike_rotations_are_no_negatives(maker):
     face = torch.arange(2)
     maker._bank.alike[:2] = torch.tensor([[False, True, True, True], [False, False, True, False]])
-    turns, can_flip = maker._quarters(face, 200)
+    rotations, can_flip = maker._quarters(face, 200)
     assert can_flip.tolist() == [False, True]
-    assert set(turns[1].tolist()) == {1, 3}
+    assert set(rotations[1].tolist()) == {1, 3}
 
 
 def test_given_faces_are_shown_half_of_the_time_and_met_by_distractors():

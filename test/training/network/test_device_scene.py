@@ -34,7 +34,7 @@ from stn_ros.training.network.device_scene import (  # noqa: E402
     paste_faces,
     read_patches,
 )
-from stn_ros.training.network.samples import true_turn  # noqa: E402
+from stn_ros.training.network.samples import true_rotation  # noqa: E402
 
 
 def _dots(size=(256, 160)):
@@ -211,7 +211,7 @@ def _scales(view):
 
 def rotation(view):
     """Degrees, clockwise."""
-    return true_turn(view.homography, SIZE)
+    return true_rotation(view.homography, SIZE)
 
 
 def foreshortening(view):

@@ -13,7 +13,7 @@ from stn_ros.training.network.samples import (
     STAGES,
     SampleMaker,
     jittered_box,
-    true_turn,
+    true_rotation,
 )
 
 
@@ -69,10 +69,10 @@ def test_same_seed_same_samples():
     np.testing.assert_array_equal(first.motion, second.motion)
 
 
-@pytest.mark.parametrize("turn", [0.0, 35.0, 90.0, -120.0])
-def test_true_turn_undoes_region_homography(turn):
-    assert true_turn(region_homography((5, 6, 70, 90), turn, (60, 40)), (60, 40)) == (
-        pytest.approx(turn)
+@pytest.mark.parametrize("rotation", [0.0, 35.0, 90.0, -120.0])
+def test_true_rotation_undoes_region_homography(rotation):
+    assert true_rotation(region_homography((5, 6, 70, 90), rotation, (60, 40)), (60, 40)) == (
+        pytest.approx(rotation)
     )
 
 
