@@ -47,7 +47,7 @@ from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import Truth, World
-from stn_ros.synthesis.scene import Sighting, photographed
+from stn_ros.synthesis.scene import LabelledFrame, photographed
 from stn_ros.teaching.command import keep_better, tune_object
 from stn_ros.teaching.self_test import SelfTest, self_test
 from stn_ros.teaching.sightings import HELD_OUT, find_sightings
@@ -232,7 +232,7 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _filmed(settings: Settings, name: str, seed: int) -> list[Sighting]:
+def _filmed(settings: Settings, name: str, seed: int) -> list[LabelledFrame]:
     camera = Camera(name, seed)
     with tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "bag"

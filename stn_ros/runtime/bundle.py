@@ -14,7 +14,7 @@ from stn_ros.runtime.paths import models_folder
 
 FORMAT = 2
 BUNDLE_FILE = "network.yaml"
-STAGES = ("locate", "refine", "polish", "track")
+PATCH_STAGES = ("locate", "refine", "polish", "track")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class NetworkBundle:
         features: graph, pictures -> features.
         match: graph, reference features and patches -> motion and verdicts.
         match_int8: the same, its convolutions in 8 bits: twice as fast, a little less exact.
-        patches: side of the patch of each stage (`STAGES`), pixels.
+        patches: side of the patch of each stage (`PATCH_STAGES`), pixels.
         corner_scale: variance of the corners over what it were, if cells erred independently.
         confidence_weights: by the name of the input, see `confidence`.
         card: how it was trained and what it reaches (plain YAML values).
@@ -67,7 +67,7 @@ class NetworkBundle:
             features = _verified(folder, described["features"])
             match = _verified(folder, described["match"])
             match_int8 = _verified(folder, described["match_int8"])
-            patches = {name: int(described["patches"][name]) for name in STAGES}
+            patches = {name: int(described["patches"][name]) for name in PATCH_STAGES}
             corner_scale = float(described["corner_scale"])
             weights = {
                 name: float(value) for name, value in described["confidence_weights"].items()

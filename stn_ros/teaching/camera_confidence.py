@@ -21,7 +21,7 @@ from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching.sightings import JITTER, sighting_error
 
 DISTRACTORS = 12
@@ -30,7 +30,9 @@ FAR_OFF = 0.45
 """How far the edges of a bad region are off at most, in its width and height."""
 
 
-def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: int = 0) -> float:
+def adapt_confidence(
+    model: ObjectModel, sightings: Sequence[LabelledFrame], seed: int = 0
+) -> float:
     """Shift the confidence of an object's own network to where right and wrong answers part.
 
     In each sighting it is asked for the object in a region as a detector gives it, for the object

@@ -20,7 +20,7 @@ from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import OBJECT_FILE, models_folder, objects_folder
 from stn_ros.runtime.pipeline import Pipeline
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching import face
 from stn_ros.teaching.outline import Picture
 from stn_ros.teaching.self_test import DISTRACTORS, SelfTest, mistaken_distractors, self_test, table
@@ -166,7 +166,11 @@ def make_object(
 
 
 def tune_object(
-    network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
+    network: Path,
+    model: ObjectModel,
+    minutes: float,
+    folder: Path,
+    sightings: Sequence[LabelledFrame],
 ) -> None:
     """Write to `folder` the network of folder `network`, tuned for an object.
 
@@ -186,7 +190,7 @@ def keep_better(
     model: ObjectModel,
     tested: SelfTest,
     tuned: Path,
-    held_out: Sequence[Sighting] = (),
+    held_out: Sequence[LabelledFrame] = (),
 ) -> tuple[ObjectModel, SelfTest, str]:
     """The object with its tuned network if it is better so, else as it was.
 
@@ -249,7 +253,7 @@ def _check_tuning(minutes: float) -> None:
         raise ValueError(f"--tune: {error.name} is missing: pip install 'stn_ros[train]'") from None
 
 
-def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> list[Sighting]:
+def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> list[LabelledFrame]:
     found = find_sightings(bundle, model, recording)
     print(
         f"frames: {found.read} read, {model.name} seen in {found.answered}, "

@@ -27,7 +27,7 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
 from stn_ros.teaching.outline import Picture
-from stn_ros.teaching.poses import pose_error, pose_of_homography
+from stn_ros.teaching.pose_error import pose_error, pose_of_homography
 from stn_ros.teaching.texture import (
     corner_deviation,
     look_alike_rotations,

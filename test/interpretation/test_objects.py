@@ -15,7 +15,7 @@ from stn_ros.interpretation.objects import CONDITIONS, Stages, explain_object, s
 from stn_ros.interpretation.sensitivity import MAPS, share_inside
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.synthesis.scene import render_view
+from stn_ros.synthesis.scene import render_frame
 from stn_ros.synthesis.textures import Textures
 
 
@@ -32,7 +32,7 @@ def tea_box():
 
 def test_a_walk_goes_from_the_region_to_the_pixel(tea_box):
     rng = np.random.default_rng(4)
-    view = render_view(rng, tea_box.reference, Textures("held_out").background, CONDITIONS)
+    view = render_frame(rng, tea_box.reference, Textures("held_out").background, CONDITIONS)
     stages = Stages(tea_box)
     walk = stages.walk(view.frame, view.box)
     errors = [corner_error(each, view.homography, view.size) for each in walk.homographies]

@@ -10,7 +10,7 @@ from stn_ros.localization.network import LocalizationNetwork  # noqa: E402
 from stn_ros.localization.solver import motion_homography  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.runtime.sampling import FrameSampler  # noqa: E402
-from stn_ros.synthesis.scene import SHARP, render_view  # noqa: E402
+from stn_ros.synthesis.scene import SHARP, render_frame  # noqa: E402
 from stn_ros.synthesis.textures import Textures  # noqa: E402
 from stn_ros.training.network.export import load_weights  # noqa: E402
 from stn_ros.transformer.grid import projective_grid  # noqa: E402
@@ -23,7 +23,7 @@ def test_cascade_with_the_shipped_weights_aligns_a_face():
     rng = np.random.default_rng(4)
     textures = Textures("held_out")
     face = textures.face(rng, 256)
-    view = render_view(rng, face, textures.background, SHARP)
+    view = render_frame(rng, face, textures.background, SHARP)
     to_frame = np.linalg.inv(normalised_to_pixel((640, 480)))
     to_canonical = normalised_patch_to_canonical(view.size)
     start = np.array([[1.03, 0.04, 5.0], [-0.05, 0.97, -6.0], [0.0, 0.0, 1.0]])

@@ -23,7 +23,7 @@ from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
-from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
 
 
@@ -33,7 +33,7 @@ def world():
     rng = np.random.default_rng(12)
     textures = Textures("held_out")
     models = [ObjectModel(name, textures.face(rng, 256)) for name in ("one", "two", "three")]
-    views = [render_view(rng, m.reference, textures.background, SHARP) for m in models]
+    views = [render_frame(rng, m.reference, textures.background, SHARP) for m in models]
     return models, Canonicalizer(NetworkBundle.load(), models), views
 
 

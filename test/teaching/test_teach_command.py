@@ -16,7 +16,7 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching.command import LEAST_RIGHT, keep_better
 from stn_ros.teaching.self_test import self_test
 
@@ -276,7 +276,7 @@ def test_with_sightings_these_decide(tmp_path: Path) -> None:
     seen = []
     for t in range(5):
         frame, (truth,) = world.render(t)
-        seen.append(Sighting(frame, truth.homography, truth.box, truth.visible))
+        seen.append(LabelledFrame(frame, truth.homography, truth.box, truth.visible))
     good = self_test(shipped, model)
     _, _, said = keep_better(shipped, model, good, models_folder() / "canonicalizer", seen)
     assert "of 5 held-out frames 100.0% found anew" in said

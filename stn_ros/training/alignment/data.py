@@ -19,7 +19,7 @@ from stn_ros.geometry.homography import (
 )
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.synthesis.scene import SHARP, Conditions, render_view
+from stn_ros.synthesis.scene import SHARP, Conditions, render_frame
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.alignment.recipe import Recipe
 from stn_ros.training.network.samples import jittered_box
@@ -105,12 +105,12 @@ def _view(
     conditions: Conditions,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """A cut-out and its corners."""
-    view = render_view(rng, model.reference, textures.background, conditions)
-    left, top, width, height = jittered_box(rng, view.box)
+    rendered = render_frame(rng, model.reference, textures.background, conditions)
+    left, top, width, height = jittered_box(rng, rendered.box)
     side = max(width, height) * AROUND
     centre = np.array([left + width / 2, top + height / 2])
     # Normalised cut-out -> frame pixels.
     to_frame = np.array([[side / 2, 0, centre[0]], [0, side / 2, centre[1]], [0, 0, 1]])
     read = to_frame @ invert(normalised_to_pixel((SIDE, SIDE)))
-    picture = FrameSampler(view.frame).sample(read, (SIDE, SIDE))[..., :3]
-    return picture, apply(invert(to_frame), to_corners(view.homography, model.size))
+    picture = FrameSampler(rendered.frame).sample(read, (SIDE, SIDE))[..., :3]
+    return picture, apply(invert(to_frame), to_corners(rendered.homography, model.size))

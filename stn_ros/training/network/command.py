@@ -71,13 +71,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         # PyTorch is no part of the robot's install.
         from stn_ros.training.network.confidence_fit import collect, corner_scale, fit
-        from stn_ros.training.network.data import Settings, held_out_batches
+        from stn_ros.training.network.data import TrainingSettings, held_out_batches
         from stn_ros.training.network.export import export_bundle
         from stn_ros.training.network.task import figures, train
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'stn_ros[train]'") from None
     cv2.setNumThreads(1)
-    settings = Settings(
+    settings = TrainingSettings(
         args.folder,
         args.minutes,
         learning_rate=args.learning_rate,

@@ -23,7 +23,7 @@ from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_view
+from stn_ros.synthesis.scene import SHARP, Conditions, photographed, render_frame
 from stn_ros.synthesis.textures import Textures
 from stn_ros.training.network.samples import jittered_box
 
@@ -99,21 +99,21 @@ def collect(
     rows, right, ratios = [], [], []
     for count in tqdm(range(answers), unit="answer", disable=not progress, desc="confidence"):
         shown = int(rng.integers(len(faces)))
-        view = render_view(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
+        rendered = render_frame(rng, faces[shown], textures.background, _VIEWS[count % len(_VIEWS)])
         asked = shown
         if rng.random() < ABSENT_SHARE:
             paired = shown >= 2 * quarter
             asked = shown ^ 1 if paired else int(rng.integers(len(faces)))
-        region = Region(f"face_{asked}", *jittered_box(rng, view.box))
-        for answer in canonicalizer.process(view.frame, [region]):
-            error = corner_error(answer.homography, view.homography, view.size)
+        region = Region(f"face_{asked}", *jittered_box(rng, rendered.box))
+        for answer in canonicalizer.process(rendered.frame, [region]):
+            error = corner_error(answer.homography, rendered.homography, rendered.size)
             if asked != shown:
                 error = np.inf
             if RIGHT_PX <= error <= WRONG_PX:
                 continue
             rows.append([answer.confidence_inputs[name] for name in NAMES])
             right.append(error < RIGHT_PX)
-            offsets = answer.corners - to_corners(view.homography, view.size)
+            offsets = answer.corners - to_corners(rendered.homography, rendered.size)
             ratios.append((offsets**2).sum() / np.trace(answer.corner_covariance))
     return Answers(np.array(rows), np.array(right), np.array(ratios))
 

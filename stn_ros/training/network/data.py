@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.training.network.device_samples import device_batches
 from stn_ros.training.network.samples import STAGES, Batch, SampleMaker
 
@@ -25,7 +25,7 @@ RENDERERS = ("auto", "workers", "device")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """A training run.
 
     Attributes:
@@ -60,7 +60,7 @@ class Settings:
     checkpoint_every: float = 60.0
     check_every: float = 300.0
     faces: tuple[NDArray[np.uint8], ...] = ()
-    sightings: tuple[Sighting, ...] = ()
+    sightings: tuple[LabelledFrame, ...] = ()
     batch_factor: int = 1
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class Settings:
 class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
     """Batches of all stages in turn, each worker with a seed of its own."""
 
-    def __init__(self, seed: int, settings: Settings) -> None:
+    def __init__(self, seed: int, settings: TrainingSettings) -> None:
         self._seed = seed
         self._settings = settings
 
@@ -99,7 +99,7 @@ class _Stream(IterableDataset[tuple[int, list[Tensor]]]):
 class _DeviceStream(IterableDataset[tuple[int, list[Tensor]]]):
     """The same, rendered by a device; to be read in the process that trains."""
 
-    def __init__(self, seed: int, settings: Settings, device: torch.device) -> None:
+    def __init__(self, seed: int, settings: TrainingSettings, device: torch.device) -> None:
         self._arguments = seed, device, settings.faces, settings.workers, settings.batch_factor
 
     def __iter__(self) -> Iterator[tuple[int, list[Tensor]]]:
@@ -124,7 +124,7 @@ class NetworkData(lightning.LightningDataModule):
         settings: of the training. held_out: see `held_out_batches`; nothing is checked if empty.
     """
 
-    def __init__(self, settings: Settings, held_out: Mapping[str, list[Tensor]]) -> None:
+    def __init__(self, settings: TrainingSettings, held_out: Mapping[str, list[Tensor]]) -> None:
         super().__init__()
         self.settings = settings
         self._held_out = list(held_out.items())

@@ -54,8 +54,8 @@ from stn_ros.training.network.samples import (
     STAGES,
     UNSURE,
     YES,
-    Face,
     Stage,
+    TrainingFace,
 )
 from stn_ros.transformer.grid import target_grid
 
@@ -101,7 +101,7 @@ def _photographed(rng: np.random.Generator, picture: NDArray[Any]) -> _Drawn:
     scale = CANVAS / max(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    face = Face(rng, picture)
+    face = TrainingFace(rng, picture)
     alike = np.array([quarter * 90 in face.look_alike_rotations for quarter in range(4)])
     return _Drawn(picture, alike, {s.patch: face.reference(s.patch) for s in STAGES})
 

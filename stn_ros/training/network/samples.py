@@ -1,6 +1,6 @@
 """Training samples: pairs of reference and patch with the true motion between them.
 
-A view is rendered once and read several times, with the sampler the robot uses, at the places the
+A frame is rendered once and read several times, with the sampler the robot uses, at the places the
 cascade will look from: regions under wrong and nearly right rotations for *locate*, transforms that
 are a little off for *refine* and *polish*; and at places where the right answer is no.
 """
@@ -24,7 +24,7 @@ from stn_ros.geometry.patch import (
     region_homography,
 )
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.synthesis.scene import Conditions, Sighting, render_view
+from stn_ros.synthesis.scene import Conditions, LabelledFrame, render_frame
 from stn_ros.synthesis.textures import Textures
 
 YES, NO, UNSURE = 1, 0, -1
@@ -87,7 +87,7 @@ _Row = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], bool, in
 """reference, patch, motion, related, present: see `Batch`."""
 
 
-class Face:
+class TrainingFace:
     """A face, and its reference as a photograph of it would show it.
 
     Attributes:
@@ -106,7 +106,7 @@ class Face:
         photo = np.clip(255 * (photo / 255.0) ** rng.uniform(0.75, 1.3) * gain, 0, 255)
         self._photo = FrameSampler(np.ascontiguousarray(photo.astype(np.uint8)))
         self._patches: dict[int, NDArray[np.uint8]] = {}
-        self.sibling: Face | None = None
+        self.sibling: TrainingFace | None = None
         self.look_alike_rotations = self._find_look_alikes()
 
     def reference(self, patch: int) -> NDArray[np.uint8]:
@@ -171,15 +171,15 @@ class SampleMaker:
         split: str = "train",
         faces: int = 300,
         given: Sequence[NDArray[np.uint8]] = (),
-        sightings: Sequence[Sighting] = (),
+        sightings: Sequence[LabelledFrame] = (),
     ) -> None:
         if sightings and len(given) != 1:
             raise ValueError(f"sightings are of one given face; {len(given)} are given")
         self._rng = np.random.default_rng(seed)
         self._textures = Textures(split)
         self._capacity = faces
-        self._faces: list[Face] = []
-        self._given = [Face(self._rng, picture) for picture in given for _ in range(PHOTOS)]
+        self._faces: list[TrainingFace] = []
+        self._given = [TrainingFace(self._rng, picture) for picture in given for _ in range(PHOTOS)]
         self._sightings = list(sightings)
         self._surfaces: list[NDArray[np.uint8]] = []
 
@@ -188,9 +188,9 @@ class SampleMaker:
         rows: list[_Row] = []
         while len(rows) < count:
             face = self._face()
-            view = self._view(stage, face)
+            seen = self._frame(stage, face)
             make = self._locate_rows if stage.offset is None else self._refine_rows
-            rows.extend(make(stage, face, view))
+            rows.extend(make(stage, face, seen))
         rows = rows[:count]
         return Batch(
             reference=np.stack([row[0] for row in rows]),
@@ -200,13 +200,13 @@ class SampleMaker:
             present=np.array([row[4] for row in rows], np.int8),
         )
 
-    def _view(self, stage: Stage, face: Face) -> Sighting:
+    def _frame(self, stage: Stage, face: TrainingFace) -> LabelledFrame:
         rng = self._rng
         if self._sightings and face in self._given and rng.random() < SEEN_SHARE:
             return self._sightings[rng.integers(len(self._sightings))]
-        return render_view(rng, face.picture, self._surface, stage.conditions, near_only=True)
+        return render_frame(rng, face.picture, self._surface, stage.conditions, near_only=True)
 
-    def _face(self) -> Face:
+    def _face(self) -> TrainingFace:
         rng = self._rng
         if self._given and self._faces and rng.random() < GIVEN_SHARE:
             return self._given[rng.integers(len(self._given))]
@@ -214,11 +214,11 @@ class SampleMaker:
             return self._faces[rng.integers(len(self._faces))]
         long_side = int(rng.integers(256, 385))
         if rng.random() < 0.4:
-            first, second = (Face(rng, p) for p in self._textures.siblings(rng, long_side))
+            first, second = (TrainingFace(rng, p) for p in self._textures.siblings(rng, long_side))
             first.sibling, second.sibling = second, first
             fresh = [first, second]
         else:
-            fresh = [Face(rng, self._textures.face(rng, long_side))]
+            fresh = [TrainingFace(rng, self._textures.face(rng, long_side))]
         for face in fresh:
             if len(self._faces) < self._capacity:
                 self._faces.append(face)
@@ -226,7 +226,7 @@ class SampleMaker:
                 self._faces[rng.integers(self._capacity)] = face
         return fresh[0]
 
-    def _distractor(self, face: Face) -> Face | None:
+    def _distractor(self, face: TrainingFace) -> TrainingFace | None:
         """Another face than `face`, often one much like it; None if there is none."""
         if face.sibling is not None and self._rng.random() < 0.7:
             return face.sibling
@@ -252,10 +252,10 @@ class SampleMaker:
         piece = np.asarray(cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         return np.ascontiguousarray(piece[:, ::-1]) if rng.random() < 0.5 else piece
 
-    def _locate_rows(self, stage: Stage, face: Face, view: Sighting) -> Iterator[_Row]:
-        rng, sampler = self._rng, FrameSampler(view.frame)
-        rotation = true_rotation(view.homography, face.size)
-        present = YES if view.visible > 0.45 else UNSURE
+    def _locate_rows(self, stage: Stage, face: TrainingFace, seen: LabelledFrame) -> Iterator[_Row]:
+        rng, sampler = self._rng, FrameSampler(seen.frame)
+        rotation = true_rotation(seen.homography, face.size)
+        present = YES if seen.visible > 0.45 else UNSURE
 
         def read(start: NDArray[np.float64]) -> NDArray[np.uint8]:
             return sampler.sample(
@@ -265,25 +265,25 @@ class SampleMaker:
         reference = face.reference(stage.patch)
         for _ in range(3):
             start = region_homography(
-                jittered_box(rng, view.box),
+                jittered_box(rng, seen.box),
                 rotation + rng.uniform(-ROTATION_REACH, ROTATION_REACH),
                 face.size,
             )
             patch = read(start)
-            yield reference, patch, _motion(start, view.homography, face.size), True, present
+            yield reference, patch, _motion(start, seen.homography, face.size), True, present
         flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_rotations]
         for _ in range(2 if flips else 0):
             other = rotation + rng.choice(flips) + rng.uniform(-15, 15)
             if rng.random() < 0.4:
                 other = rotation + rng.choice([-1, 1]) * rng.uniform(50, 180)
                 other = other if 180 not in face.look_alike_rotations else rotation + 60
-            start = region_homography(jittered_box(rng, view.box), other, face.size)
+            start = region_homography(jittered_box(rng, seen.box), other, face.size)
             yield reference, read(start), np.eye(3), False, NO
         distractor = self._distractor(face)
         if distractor is not None:
             if rng.random() < 0.75:
                 at = rng.uniform(0, 360) if rng.random() < 0.5 else rotation + rng.uniform(-15, 15)
-                start = region_homography(jittered_box(rng, view.box), at, distractor.size)
+                start = region_homography(jittered_box(rng, seen.box), at, distractor.size)
                 patch = sampler.sample(
                     start @ patch_to_canonical(stage.patch, distractor.size),
                     (stage.patch, stage.patch),
@@ -302,34 +302,34 @@ class SampleMaker:
                     NO,
                 )
 
-    def _refine_rows(self, stage: Stage, face: Face, view: Sighting) -> Iterator[_Row]:
-        rng, sampler = self._rng, FrameSampler(view.frame)
+    def _refine_rows(self, stage: Stage, face: TrainingFace, seen: LabelledFrame) -> Iterator[_Row]:
+        rng, sampler = self._rng, FrameSampler(seen.frame)
         to_canonical = patch_to_canonical(stage.patch, face.size)
         reference = face.reference(stage.patch)
-        present = YES if view.visible > 0.45 else UNSURE
+        present = YES if seen.visible > 0.45 else UNSURE
         assert stage.offset is not None
 
         def read(start: NDArray[np.float64]) -> NDArray[np.uint8]:
             return sampler.sample(start @ to_canonical, (stage.patch, stage.patch))
 
         for _ in range(3 if stage.batch >= 32 else 2):
-            start = view.homography @ _perturbation(rng, stage.offset, face.size)
-            yield reference, read(start), _motion(start, view.homography, face.size), True, present
+            start = seen.homography @ _perturbation(rng, stage.offset, face.size)
+            yield reference, read(start), _motion(start, seen.homography, face.size), True, present
         flips = [t for t in (180, 180, 90, 270) if t not in face.look_alike_rotations]
         if flips and rng.random() < 0.7:
             start = (
-                view.homography
+                seen.homography
                 @ quarter_rotation(face.size, int(rng.choice(flips)))
                 @ _perturbation(rng, stage.offset, face.size)
             )
             yield reference, read(start), np.eye(3), False, NO
         if rng.random() < 0.3:
             far = (0.5, 1.2) if stage.patch <= 64 else (0.25, 0.9)
-            start = view.homography @ _perturbation(rng, far, face.size)
+            start = seen.homography @ _perturbation(rng, far, face.size)
             yield reference, read(start), np.eye(3), False, UNSURE
         distractor = self._distractor(face)
         if distractor is not None and rng.random() < 0.6:
-            start = view.homography @ _perturbation(rng, stage.offset, face.size)
+            start = seen.homography @ _perturbation(rng, stage.offset, face.size)
             yield distractor.reference(stage.patch), read(start), np.eye(3), False, NO
 
 

@@ -25,7 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from stn_ros.localization.network import STRIDE, LocalizationNetwork, Motion
-from stn_ros.training.network.data import NetworkData, Settings
+from stn_ros.training.network.data import NetworkData, TrainingSettings
 from stn_ros.training.network.export import load_weights
 from stn_ros.training.network.objective import objective
 from stn_ros.training.network.samples import STAGES
@@ -50,7 +50,7 @@ class NetworkTask(lightning.LightningModule):
             what rendered.
     """
 
-    def __init__(self, settings: Settings, clock: Timer) -> None:
+    def __init__(self, settings: TrainingSettings, clock: Timer) -> None:
         super().__init__()
         self.settings = replace(settings, faces=(), sightings=())  # the average copies all of this
         self.clock = clock
@@ -178,7 +178,7 @@ class _Bar(Callback):
 
 
 def train(
-    settings: Settings,
+    settings: TrainingSettings,
     progress: bool = True,
     held_out: Mapping[str, list[Tensor]] | None = None,
 ) -> NetworkTask:

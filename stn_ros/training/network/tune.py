@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.runtime.bundle import NetworkBundle
-from stn_ros.synthesis.scene import Sighting
-from stn_ros.training.network.data import Settings
+from stn_ros.synthesis.scene import LabelledFrame
+from stn_ros.training.network.data import TrainingSettings
 from stn_ros.training.network.export import export_bundle
 from stn_ros.training.network.task import train
 
@@ -26,7 +26,7 @@ def tune(
     minutes: float,
     folder: Path,
     progress: bool = True,
-    sightings: Sequence[Sighting] = (),
+    sightings: Sequence[LabelledFrame] = (),
 ) -> NetworkBundle:
     """Write to `folder` the network of folder `start`, trained on for one object.
 
@@ -47,7 +47,7 @@ def tune(
     cv2.setNumThreads(1)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            settings = Settings(
+            settings = TrainingSettings(
                 Path(scratch),
                 minutes,
                 learning_rate=LEARNING_RATE,

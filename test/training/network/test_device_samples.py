@@ -13,7 +13,7 @@ from stn_ros.geometry.patch import MARGIN, region_homography  # noqa: E402
 from stn_ros.synthesis.scene import SHARP, face_homography  # noqa: E402
 from stn_ros.training.network import device_samples  # noqa: E402
 from stn_ros.training.network import task as network_task  # noqa: E402
-from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.training.network.data import TrainingSettings  # noqa: E402
 from stn_ros.training.network.device_samples import DeviceSampleMaker  # noqa: E402
 from stn_ros.training.network.samples import (  # noqa: E402
     NO,
@@ -204,7 +204,7 @@ def test_training_on_device_samples_goes_on_where_it_was(tmp_path, monkeypatch):
     few_faces = partial(DeviceSampleMaker, faces=2)
     monkeypatch.setattr(device_samples, "DeviceSampleMaker", few_faces)
     # Hardly any time: one step, and a checkpoint.
-    settings = Settings(tmp_path, 1e-7, renderer="device", workers=0)
+    settings = TrainingSettings(tmp_path, 1e-7, renderer="device", workers=0)
     first = train(settings, progress=False)
     assert (first.steps, first.samples) == (1, LOCATE.batch)
     longer = replace(settings, minutes=first.clock.time_elapsed() / 60 + 1e-4, batch_factor=2)
@@ -231,7 +231,7 @@ def test_batches_of_all_stages_come_in_turn(monkeypatch, factor):
 
 def test_the_renderer_is_known(tmp_path):
     with pytest.raises(ValueError, match="renderer is 'gpu'"):
-        Settings(tmp_path, 1.0, renderer="gpu")
-    settings = Settings(tmp_path, 1.0)
+        TrainingSettings(tmp_path, 1.0, renderer="gpu")
+    settings = TrainingSettings(tmp_path, 1.0)
     assert settings.rendered_by(torch.device("cpu")) == "workers"
     assert settings.rendered_by(torch.device("cuda")) == "device"

@@ -22,7 +22,7 @@ from stn_ros.synthesis.scene import (  # noqa: E402
     Conditions,
     face_homography,
     paste_face,
-    render_view,
+    render_frame,
 )
 from stn_ros.training.network.device_pictures import RNG, mip_atlas  # noqa: E402
 from stn_ros.training.network.device_scene import (  # noqa: E402
@@ -303,7 +303,7 @@ def _opencv(conditions, count, drawn):
 
     rng, face = np.random.default_rng(0), _blocks()
     for _ in range(count):
-        view = render_view(rng, face, plain, conditions, near_only=True)
+        view = render_frame(rng, face, plain, conditions, near_only=True)
         yield Rendered(view.frame, view.homography, view.visible)
 
 

@@ -22,7 +22,7 @@ from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.training.network import data as network_data  # noqa: E402
 from stn_ros.training.network import task as network_task  # noqa: E402
-from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.training.network.data import TrainingSettings  # noqa: E402
 from stn_ros.training.network.export import export_bundle, load_weights  # noqa: E402
 from stn_ros.training.network.samples import STAGES  # noqa: E402
 from stn_ros.training.network.task import LAST, NetworkTask, train  # noqa: E402
@@ -30,10 +30,11 @@ from stn_ros.training.network.task import LAST, NetworkTask, train  # noqa: E402
 SCRIPT = """
 import sys
 from pathlib import Path
-from stn_ros.training.network.data import Settings
+from stn_ros.training.network.data import TrainingSettings
 from stn_ros.training.network.task import train
 if __name__ == "__main__":
-    train(Settings(Path(sys.argv[1]), 30.0, workers=0, checkpoint_every=0.5), progress=False)
+    settings = TrainingSettings(Path(sys.argv[1]), 30.0, workers=0, checkpoint_every=0.5)
+    train(settings, progress=False)
 """
 
 
@@ -58,7 +59,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
     assert samples >= steps >= 1
     # Hardly any time left: a step or two, then the last checkpoint.
     spent = kept["callbacks"]["Timer"]["time_elapsed"]["train"]
-    settings = Settings(folder, spent / 60 + 1e-4, workers=0)
+    settings = TrainingSettings(folder, spent / 60 + 1e-4, workers=0)
     resumed = train(settings, progress=False)
     assert resumed.steps > steps
     assert resumed.samples > samples
@@ -73,7 +74,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
 
 def test_checks_use_the_average_and_are_logged(tmp_path, monkeypatch):
     monkeypatch.setattr(network_data, "HELD_OUT_SAMPLES", 4)
-    settings = Settings(tmp_path, 0.05, workers=0, check_every=0.1)
+    settings = TrainingSettings(tmp_path, 0.05, workers=0, check_every=0.1)
     task = train(settings, progress=False, held_out=network_data.held_out_batches())
     log = EventAccumulator(str(tmp_path / "log")).Reload()
     for stage in STAGES:
@@ -125,7 +126,7 @@ def test_a_bundle_is_checked_against_the_network(tmp_path):
     restored = load_weights(tmp_path / "net")
     for name, weight in network.state_dict().items():
         torch.testing.assert_close(restored.state_dict()[name], weight)
-    settings = Settings(tmp_path / "run", 1.0, start=models_folder() / "canonicalizer")
+    settings = TrainingSettings(tmp_path / "run", 1.0, start=models_folder() / "canonicalizer")
     begun = NetworkTask(settings, Timer())
     shipped = load_weights(models_folder() / "canonicalizer")
     torch.testing.assert_close(begun.network.features_net[0].weight, shipped.features_net[0].weight)

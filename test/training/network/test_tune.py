@@ -8,8 +8,8 @@ from stn_ros.geometry.patch import MARGIN  # noqa: E402
 from stn_ros.runtime.bundle import NetworkBundle  # noqa: E402
 from stn_ros.runtime.paths import models_folder  # noqa: E402
 from stn_ros.synthesis import artwork  # noqa: E402
-from stn_ros.synthesis.scene import Sighting  # noqa: E402
-from stn_ros.training.network.data import Settings  # noqa: E402
+from stn_ros.synthesis.scene import LabelledFrame  # noqa: E402
+from stn_ros.training.network.data import TrainingSettings  # noqa: E402
 from stn_ros.training.network.export import load_weights  # noqa: E402
 from stn_ros.training.network.samples import STAGES, SampleMaker  # noqa: E402
 from stn_ros.training.network.tune import tune  # noqa: E402
@@ -74,7 +74,7 @@ def test_half_of_the_given_faces_views_are_sightings(stage):
     frame = np.full((240, 320, 3), 128, np.uint8)
     frame[60:160, 80:240] = (0, 255, 0)
     homography = np.array([[0.625, 0, 79.5 + 0.3125], [0, 0.625, 59.5 + 0.3125], [0, 0, 1]])
-    sighting = Sighting(frame, homography, (79.5, 59.5, 160.0, 100.0), 1.0)
+    sighting = LabelledFrame(frame, homography, (79.5, 59.5, 160.0, 100.0), 1.0)
     batch = SampleMaker(5, faces=12, given=[plain], sightings=[sighting]).batch(stage, 300)
 
     def hue(pictures, channel):
@@ -99,10 +99,10 @@ def test_half_of_the_given_faces_views_are_sightings(stage):
 
 
 def test_sightings_of_no_one_face_are_refused(tmp_path):
-    sighting = Sighting(FACE, np.eye(3), (0.0, 0.0, 256.0, 170.0), 1.0)
+    sighting = LabelledFrame(FACE, np.eye(3), (0.0, 0.0, 256.0, 170.0), 1.0)
     with pytest.raises(ValueError, match="2 are given"):
         SampleMaker(5, given=[FACE, FACE], sightings=[sighting])
     with pytest.raises(ValueError, match="'workers'"):
-        Settings(tmp_path, 1.0, renderer="device", faces=(FACE,), sightings=(sighting,))
-    settings = Settings(tmp_path, 1.0, faces=(FACE,), sightings=(sighting,))
+        TrainingSettings(tmp_path, 1.0, renderer="device", faces=(FACE,), sightings=(sighting,))
+    settings = TrainingSettings(tmp_path, 1.0, faces=(FACE,), sightings=(sighting,))
     assert settings.rendered_by(torch.device("cuda")) == "workers"

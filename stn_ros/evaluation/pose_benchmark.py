@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stn_ros.evaluation.held_out import FRAME_SIZE, Face
+from stn_ros.evaluation.held_out import FRAME_SIZE, HeldOutFace
 from stn_ros.evaluation.trials import jittered
 from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.geometry.planar_pose import angle_between, object_corners, planar_pose
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.canonicalizer import Canonicalizer
-from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.poses import pose_of_homography
+from stn_ros.teaching.pose_error import pose_of_homography
 
 Array = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class PoseError:
 
 
 def measure(
-    canonicalizer: Canonicalizer, faces: Sequence[Face], views: int, seed: int
+    canonicalizer: Canonicalizer, faces: Sequence[HeldOutFace], views: int, seed: int
 ) -> dict[str, Any]:
     """Poses of `views` sharp views of every face in each range of tilt.
 
@@ -66,25 +66,25 @@ def measure(
             bar.update()
             model = face.model
             conditions = replace(SHARP, tilt=tilts)
-            view = render_view(rng, face.picture, textures.background, conditions, FRAME_SIZE)
-            box = jittered(rng, view.box, FRAME_SIZE)
-            found = canonicalizer.process(view.frame, [Region(model.name, *box)])
+            rendered = render_frame(rng, face.picture, textures.background, conditions, FRAME_SIZE)
+            box = jittered(rng, rendered.box, FRAME_SIZE)
+            found = canonicalizer.process(rendered.frame, [Region(model.name, *box)])
             if not found or not found[0].accepted:
                 continue
-            error = corner_error(found[0].homography, view.homography, view.size)
+            error = corner_error(found[0].homography, rendered.homography, rendered.size)
             width, height = (LONG_SIDE_M * side / max(model.size) for side in model.size)
             size_m = (width, height)
-            R, t = pose_of_homography(view.homography, view.size, size_m, view.camera)
+            R, t = pose_of_homography(rendered.homography, rendered.size, size_m, rendered.camera)
             solutions = planar_pose(
-                found[0].corners, size_m, view.camera, found[0].corner_covariance
+                found[0].corners, size_m, rendered.camera, found[0].corner_covariance
             )
             errors.append(error)
             poses = [(s.R, s.t) for s in solutions]
             ours.append(pose_error(poses, R, t))
-            exact = to_corners(view.homography, view.size)
+            exact = to_corners(rendered.homography, rendered.size)
             for _ in range(_DRAWS):
                 noisy = exact + rng.normal(0, error / _MEAN_LENGTH, (4, 2))
-                floor.append(pose_error(_ippe(noisy, size_m, view.camera), R, t))
+                floor.append(pose_error(_ippe(noisy, size_m, rendered.camera), R, t))
         figures[f"{tilts[0]}-{tilts[1]}"] = {
             "answers": len(ours),
             "corner_error_px": float(np.median(errors)) if errors else float("nan"),

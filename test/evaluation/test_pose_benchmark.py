@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_ros.evaluation.poses import pose_error
+from stn_ros.evaluation.pose_benchmark import pose_error
 
 
 def test_pose_error_by_hand():

@@ -8,7 +8,7 @@ import pytest
 
 from stn_ros.geometry.homography import face_corners, from_corners
 from stn_ros.geometry.planar_pose import angle_between, object_corners, planar_pose
-from stn_ros.teaching.poses import pose_error, pose_of_homography
+from stn_ros.teaching.pose_error import pose_error, pose_of_homography
 
 K = np.array([[600, 0, 320], [0, 610, 240], [0, 0, 1.0]])
 SIZE, SIZE_M = (256, 128), (0.2, 0.1)
