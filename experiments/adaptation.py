@@ -47,11 +47,11 @@ from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import Truth, World
-from stn_ros.synthesis.scene import Sighting, photographed
+from stn_ros.synthesis.scene import LabelledFrame, photographed
 from stn_ros.teaching.command import keep_better, tune_object
 from stn_ros.teaching.self_test import SelfTest, self_test
 from stn_ros.teaching.sightings import HELD_OUT, find_sightings
-from stn_ros.teaching.texture import look_alike_turns
+from stn_ros.teaching.texture import look_alike_rotations
 
 EPILOG = """\
 examples:
@@ -117,7 +117,7 @@ class Camera:
             name,
             photographed(rng, shown.reference),
             shown.size_m,
-            symmetry=look_alike_turns(shown.reference),
+            symmetry=look_alike_rotations(shown.reference),
         )
         self.world = World([shown], seed=seed, blur=0.0, noise=0.0)
         self._seed = seed
@@ -232,7 +232,7 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _filmed(settings: Settings, name: str, seed: int) -> list[Sighting]:
+def _filmed(settings: Settings, name: str, seed: int) -> list[LabelledFrame]:
     camera = Camera(name, seed)
     with tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "bag"

@@ -285,7 +285,7 @@ class Graph:
 
     def measure_held(
         self, rates: Sequence[float], seconds: float, demand: float
-    ) -> tuple[float, demo_report.Recording, dict[str, float]]:
+    ) -> tuple[float, demo_report.Observation, dict[str, float]]:
         """The rate found, and what `measure` says at it.
 
         A measure with hardly more answers than `demand` a second is taken again, at a lower rate
@@ -307,7 +307,7 @@ class Graph:
             self._spin(SETTLE)
         return rate, recording, cpu
 
-    def measure(self, seconds: float) -> tuple[demo_report.Recording, dict[str, float]]:
+    def measure(self, seconds: float) -> tuple[demo_report.Observation, dict[str, float]]:
         """What came of the images of the next `seconds`, and each process's CPU seconds."""
         start, before, counts = time.time_ns(), self._cpu_seconds(), self._observer.counts
         layout = "{desc:24}|{bar}| {n:.0f}/{total:.0f} s{postfix}"

@@ -19,7 +19,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray
 
-from stn_ros.evaluation.demo_report import Pose, Recording, Snapshot
+from stn_ros.evaluation.demo_report import Observation, Pose, Snapshot
 from stn_ros.geometry.quaternion import to_rotation
 from stn_ros.recordings.camera_info import camera_model
 from stn_ros.recordings.encodings import Picture, to_bgr
@@ -92,11 +92,11 @@ class Observer(Node):
             K=self._intrinsics(),
         )
 
-    def recording(self, start: int, end: int) -> Recording:
+    def recording(self, start: int, end: int) -> Observation:
         """What was noted of the images stamped from `start` to before `end` (nanoseconds)."""
         inputs = sorted(s for s in self._kept[_CALIBRATION] if start <= s < end)
         answered = [stamp for stamp in inputs if stamp in self._received]
-        return Recording(
+        return Observation(
             seconds=(end - start) * 1e-9,
             inputs=inputs,
             received={stamp: self._received[stamp] for stamp in answered},

@@ -17,7 +17,7 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting, face_homography, paste_face
+from stn_ros.synthesis.scene import LabelledFrame, face_homography, paste_face
 from stn_ros.synthesis.textures import Textures
 from stn_ros.teaching.command import LEAST_RIGHT, keep_better, tried
 from stn_ros.teaching.self_test import self_test
@@ -186,13 +186,15 @@ def test_tuning_without_pytorch_is_refused_at_once(
 def test_the_better_network_is_kept(tmp_path: Path) -> None:
     """One that was never trained, and the one that ships: each once as the tuned one."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
-    from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
+    from stn_ros.localization.network import LocalizationNetwork
+    from stn_ros.training.network.export import export_bundle
 
     shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
     torch.manual_seed(0)
     raw = LocalizationNetwork()
-    untrained = export_bundle(raw, shipped.patches, tmp_path / "raw", shipped.judge, {})
+    untrained = export_bundle(
+        raw, shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
+    )
     model = ObjectModel("label", cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA))
     good, bad = self_test(shipped, model), self_test(untrained, model)
     assert good.report["right"] > 0.9 > 0.5 > bad.report["right"]
@@ -223,9 +225,11 @@ def test_tuning_is_kept_or_dropped_by_the_self_test(
     assert found, said
     right, error, right_after, error_after = (float(found[i]) for i in range(1, 5))
     better = (right_after, -error_after) > (right, -error)
-    strangers = re.match(rf"of 54 strangers {number} taken for it before, {number} after", found[5])
-    assert (strangers is not None) == better
-    better = better and float(strangers[2]) <= float(strangers[1])
+    mistaken = re.match(
+        rf"of 54 distractors {number} taken for it before, {number} after", found[5]
+    )
+    assert (mistaken is not None) == better
+    better = better and float(mistaken[2]) <= float(mistaken[1])
     assert ("keeps the tuned network" in found[5]) == better
     model = ObjectModel.load(output)
     assert (model.network is not None) == better
@@ -270,7 +274,7 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
         assert (float(judged[4]), -float(judged[5])) >= (float(judged[2]), -float(judged[3]))
         own = NetworkBundle.load(kept)
         assert own.card["tuned"]["sightings"] == round(0.8 * used)
-        shift = own.judge["bias"] - NetworkBundle.load().judge["bias"]
+        shift = own.confidence_weights["bias"] - NetworkBundle.load().confidence_weights["bias"]
         assert shift == pytest.approx(float(moved[1]), abs=0.006)
 
 
@@ -278,13 +282,13 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
 def test_with_sightings_these_decide(tmp_path: Path) -> None:
     """The shipped network as the tuned one of itself, and of one that was never trained."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
-    from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
+    from stn_ros.localization.network import LocalizationNetwork
+    from stn_ros.training.network.export import export_bundle
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)
     untrained = export_bundle(
-        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {}
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
     )
     shown = cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA)
     model = ObjectModel("label", shown, (0.3, 0.2))
@@ -292,7 +296,7 @@ def test_with_sightings_these_decide(tmp_path: Path) -> None:
     seen = []
     for t in range(5):
         frame, (truth,) = world.render(t)
-        seen.append(Sighting(frame, truth.homography, truth.box, truth.visible))
+        seen.append(LabelledFrame(frame, truth.homography, truth.box, truth.visible))
     good = self_test(shipped, model)
     _, _, said = keep_better(shipped, model, good, models_folder() / "canonicalizer", seen)
     assert "of 5 held-out frames 100.0% found anew" in said
