@@ -218,8 +218,8 @@ def run(settings: Settings, **job: str | int) -> dict[str, Any]:
     present = {way: [o for o in of if o.present] for way, of in outcomes.items()}
     figures, trust = accuracy(present["refined"]), at_threshold(outcomes["refined"])
     return {
-        "right": figures["right"],
-        "published_right": figures["published_right"],
+        "right": figures["right_before"],
+        "published_right": figures["right"],
         "published_wrong": trust["published_wrong"],
         "published_absent": 1 - trust["absent_rejected"],
         "median": figures["median_px"],

@@ -53,6 +53,7 @@ def test_a_walk_goes_from_the_region_to_the_pixel(tea_box):
     assert share_inside(maps["corners"], outline) > area + 0.1
 
 
+@pytest.mark.slow
 def test_a_page_on_a_shipped_object(tea_box, tmp_path):
     page = tmp_path / "page.html"
     wrong = explain_object(tea_box, page, views=4, seed=2, progress=False)
@@ -88,6 +89,7 @@ def test_theta_of_the_robot_follows_the_known_transform(tea_box):
     assert strip[-1].error == pytest.approx(study.stage_errors[:, -1].min(), abs=1.0)
 
 
+@pytest.mark.slow
 def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
     import torch
 

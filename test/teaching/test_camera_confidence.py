@@ -62,6 +62,7 @@ def _films(model: ObjectModel, shown: ObjectModel, count: int) -> list[LabelledF
     return seen
 
 
+@pytest.mark.slow
 def test_in_a_bad_camera_more_right_answers_come_out_and_no_wrong_ones(model):
     assert model.network is not None
     before = {path.name: path.read_bytes() for path in model.network.iterdir()}

@@ -331,7 +331,14 @@ def test_every_condition_has_a_probe():
     assert list(PROBES) == [field.name for field in fields(Conditions)]
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Conditions)])
+@pytest.mark.parametrize(
+    "field",
+    [
+        # Without pictures it is quick.
+        field if set(measures) <= set(GEOMETRIC) else pytest.param(field, marks=pytest.mark.slow)
+        for field, (_, _, measures) in PROBES.items()
+    ],
+)
 def test_every_condition_has_its_effect_on_both_renderers(field):
     without, with_it, measures = PROBES[field]
     count = 150
