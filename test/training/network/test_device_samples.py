@@ -42,9 +42,9 @@ def made():
 @pytest.fixture
 def maker(made):
     """As it was made: it draws on, and each test shall get the same samples."""
-    state, alike = made._dice.generator.get_state(), made._bank.alike.clone()
+    state, alike = made._device_rng.generator.get_state(), made._bank.alike.clone()
     yield made
-    made._dice.generator.set_state(state)
+    made._device_rng.generator.set_state(state)
     made._bank.alike.copy_(alike)
 
 
