@@ -123,6 +123,16 @@ def test_beyond_the_lens_model_there_is_nothing():
     assert np.isnan(back[1]).all()
 
 
+@pytest.mark.parametrize("radius", [0.3, 0.9, 1.19])
+def test_undistortion_up_to_where_a_stretching_lens_turns_back(radius):
+    """r + r^3 / 2 - 0.3 r^5 grows up to r = 1.207, and ends farther out, at 1.318."""
+    lens = camera([0.5, -0.3])
+    x, y = 0.6 * radius, -0.8 * radius
+    growth = 1 + radius**2 / 2 - 0.3 * radius**4
+    raw = [319.5 + 500 * x * growth, 239.5 + 510 * y * growth]
+    assert_allclose(lens.undistort_points(raw), [319.5 + 500 * x, 239.5 + 510 * y], atol=1e-3)
+
+
 def test_fisheye_pixel_beyond_90_degrees_has_no_ideal_pixel():
     fisheye = camera([0, 0, 0, 1e-9], EQUIDISTANT)
     seen = fisheye.undistort_points(

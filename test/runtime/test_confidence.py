@@ -43,6 +43,31 @@ def test_tint_is_the_colour_that_is_off():
     assert likeness(darker, first)["tint"] < 0.03
 
 
+@pytest.mark.parametrize("degrees", [0, 35, 60, 90, 130])
+def test_overall_is_the_correlation(degrees):
+    """Of x and cos(a) x + sin(a) y, where y is unlike x and varies as much: cos(a)."""
+    rng = np.random.default_rng(2)
+    x, y = (
+        cv2.resize(rng.uniform(-60, 60, (40, 40, 3)), (80, 80), interpolation=cv2.INTER_CUBIC)
+        for _ in range(2)
+    )
+    angle = np.radians(degrees)
+    first, second = (
+        np.dstack([128 + each, np.full((80, 80), 255)]).round().clip(0, 255).astype(np.uint8)
+        for each in (np.cos(angle) * x + np.sin(angle) * y, x)
+    )
+    # 4,800 independent values: a deviation of 0.015.
+    assert likeness(first, second)["overall"] == pytest.approx(np.cos(angle), abs=0.05)
+
+
+def test_likeness_prefers_no_direction():
+    first, second = _patch(0), _patch(1)
+    first[:, 40:] = 0
+    upright = likeness(first, second)
+    lying = likeness(*(np.ascontiguousarray(each.swapaxes(0, 1)) for each in (first, second)))
+    assert lying == pytest.approx(upright, abs=1e-5)
+
+
 def test_nothing_to_compare_is_no_likeness():
     assert likeness(_patch(0, valid=0), _patch(0))["overall"] == 0.0
 

@@ -87,13 +87,15 @@ def test_one_that_moved_takes_a_finer_step(
     assert corner_error(found.homography, truth, FACE) < 0.6
 
 
+@pytest.mark.parametrize(("noise", "steps"), [(0.1, [REFINE]), (0.25, [REFINE, TRACK])])
 def test_one_whose_corners_are_uncertain_takes_a_finer_step(
-    follower: Follower, oracle: Oracle, sampler: FrameSampler
+    noise: float, steps: list[int], follower: Follower, oracle: Oracle, sampler: FrameSampler
 ):
-    oracle.noise = 0.5
+    """Though it hardly moves: noise of a quarter of a cell shifts it by less than `SETTLED`."""
+    oracle.noise = noise
     (found,) = follower.follow(sampler, [expected("two", oracle.truths["two"])])
     assert found.accepted
-    assert sides(oracle) == [REFINE, TRACK]
+    assert sides(oracle) == steps
 
 
 def test_one_that_seems_lost_goes_the_whole_way(
