@@ -82,6 +82,24 @@ def test_confidence_by_hand():
     assert confidence(found, {"bias": 500.0}) == pytest.approx(1.0)
 
 
+def test_verdicts_are_bounded_and_the_rest_is_handed_on():
+    patch = _patch(0)
+    found = inputs(Evidence(50.0, -50.0, 0.9, -2.0, -1.0), 0.8, patch, patch)
+    assert (found["present"], found["aligned"]) == (10.0, -10.0)
+    found = inputs(Evidence(-50.0, 50.0, 0.9, -2.0, -1.0), 0.8, patch, patch)
+    assert (found["present"], found["aligned"]) == (-10.0, 10.0)
+    assert (found["agreement"], found["log_scale"], found["spread"]) == (0.9, -2.0, -1.0)
+    assert found["bias"] == 1.0
+
+
+def test_what_one_of_two_patches_does_not_show_is_not_compared():
+    whole = _patch(0)
+    holed = whole.copy()
+    holed[20:44, 20:30] = 0
+    for seen, reference in ((holed, whole), (whole, holed)):
+        assert likeness(seen, reference)["overall"] == pytest.approx(1.0, abs=0.02)
+
+
 def test_a_face_mostly_out_of_the_frame_is_never_trusted():
     seen = _patch(0)
     seen[:, 20:] = 0

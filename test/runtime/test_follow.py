@@ -147,6 +147,17 @@ def test_a_glance_that_recognises_it_brings_it_back_at_once(
     assert corner_error(found.homography, oracle.truths["two"], FACE) < 1
 
 
+@pytest.mark.parametrize(("logit", "worth"), [(-4.5, True), (-5.2, False)])
+def test_a_glance_that_scores_above_minus_five_is_worth_all_means(
+    logit: float, worth: bool, follower: Follower, oracle: Oracle, sampler: FrameSampler
+):
+    """The score is about the logit where that is low and the other verdict is sure."""
+    gone = expected("two", oracle.truths["two"], missed=17)
+    oracle.verdict, oracle.gain = logit, 0.0
+    assert bool(follower.follow(sampler, [gone])) == worth
+    assert (len(oracle.calls) > 1) == worth
+
+
 def test_of_many_lost_ones_each_gets_its_turn(
     follower: Follower, oracle: Oracle, sampler: FrameSampler
 ):

@@ -173,6 +173,14 @@ def test_blur_means_the_same_on_coarse_tiles_as_on_fine_ones(refiner):
     assert given.likeness == pytest.approx(coarse.likeness, abs=0.01)
 
 
+@pytest.mark.parametrize("blur", photometric._BLURS)
+def test_as_many_pixels_are_independent_as_blurred_noise_says(blur):
+    """White noise of unit variance, blurred, keeps one over the pixels that each is spread over."""
+    noise = np.random.default_rng(0).normal(size=(800, 800))
+    blurred = cv2.GaussianBlur(noise, (0, 0), np.hypot(photometric._SMOOTH, blur))
+    assert photometric._independent(blur) == pytest.approx(blurred.var(), rel=0.08)
+
+
 def test_tiles_that_contradict_the_others_hardly_pull():
     """A sixth of the tiles, each sure of a shift of 0.3: plain least squares is the reference."""
     places = photometric._tile_shifts(8, 6)

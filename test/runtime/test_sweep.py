@@ -85,6 +85,15 @@ def test_colours_all_around_the_circle_are_told_apart(wanted: int, turn: int):
     assert region.left + region.width / 2 < 240
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 255), (255, 0, 0), (0, 255, 0), (0, 255, 255)])
+def test_the_strongest_colours_are_found(colour: tuple[int, int, int]):
+    frame = GREY.copy()
+    frame[280:460, 420:600] = print_of(colour, (180, 180))
+    (region,) = Sweep([ObjectModel("one", print_of(colour, (96, 96)))]).regions(frame, [], 1)
+    assert 420 - 60 < region.left + region.width / 2 - 90 < 420 + 60
+    assert 280 - 60 < region.top + region.height / 2 - 90 < 280 + 60
+
+
 def test_without_colours_the_window_with_contrast_comes_first():
     frame = np.full((*SIZE[::-1], 3), 120, np.uint8)
     frame[280:460, 420:600] = print_of((150, 150, 150), (180, 180))
