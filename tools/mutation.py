@@ -71,12 +71,10 @@ def draw(rooms: list[str], count: int, rng: random.Random) -> list[tuple[Path, i
     for room in rooms:
         for path in sorted((Path("stn_ros") / room).rglob("*.py")):
             source = path.read_text()
-            tree = get_ast(source)
+            nodes = list(ast_nodes(get_ast(source)))
             for name in names:
                 operator = get_operator(name)()
-                found = sum(
-                    len(list(operator.mutation_positions(node))) for node in ast_nodes(tree)
-                )
+                found = sum(len(list(operator.mutation_positions(node))) for node in nodes)
                 places += [(path, name, occurrence) for occurrence in range(found)]
     rng.shuffle(places)
     drawn = []

@@ -181,18 +181,20 @@ def test_as_many_pixels_are_independent_as_blurred_noise_says(blur):
     assert photometric._independent(blur) == pytest.approx(blurred.var(), rel=0.08)
 
 
-def test_tiles_that_contradict_the_others_hardly_pull():
-    """A sixth of the tiles, each sure of a shift of 0.3: plain least squares is the reference."""
+@pytest.mark.parametrize("common", [(0.0, 0.0), (0.2, 0.1)])
+def test_tiles_that_contradict_the_others_hardly_pull(common):
+    """A sixth of the tiles, each off the common shift by 0.3: plain least squares is the
+    reference."""
     places = photometric._tile_shifts(8, 6)
-    shifts = np.zeros((48, 2))
-    shifts[::6] = 0.3, -0.3
+    shifts = np.tile(np.array(common), (48, 1))
+    shifts[::6] += 0.3, -0.3
     curvature = np.tile(400.0 * np.eye(2), (48, 1, 1))
     tiles = photometric._Tiles(curvature, 400.0 * shifts)
     change, _ = photometric._solve(tiles, places, 1e-6 * np.eye(8), np.zeros(8))
     plain = np.linalg.lstsq(places.reshape(-1, 8), shifts.ravel(), rcond=None)[0]
     others = np.delete(np.arange(48), np.s_[::6])
     robust, least_squares = (
-        np.linalg.norm((places[others] @ each), axis=-1).mean() for each in (change, plain)
+        np.linalg.norm(places[others] @ each - common, axis=-1).mean() for each in (change, plain)
     )
     assert least_squares > 0.04
     assert robust < 0.35 * least_squares
