@@ -89,9 +89,3 @@ def test_without_images_only_the_newest_are_kept():
         sync.put(ns(index), str(index))
     assert sync.take(ns(6)) == Match(None, pytest.approx(-1))
     assert sync.take(ns(7)).item == "7"
-
-
-def test_clear_forgets(sync: Synchronizer[str]):
-    sync.put(ns(1.0), "a")
-    sync.clear()
-    assert sync.take(ns(1.0)) == Match(None, None)
