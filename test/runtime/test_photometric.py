@@ -181,6 +181,38 @@ def test_as_many_pixels_are_independent_as_blurred_noise_says(blur):
     assert photometric._independent(blur) == pytest.approx(blurred.var(), rel=0.08)
 
 
+WIDTH, HEIGHT = (count * photometric.TILE + 2 * photometric._EDGE for count in (8, 5))
+
+
+def _tiles_of(wave, shift=(0.0, 0.0)):
+    """Of 8 x 5 tiles of a wave (of x and y in pixels), and of the wave moved by a shift."""
+    x, y = np.meshgrid(np.arange(float(WIDTH)), np.arange(float(HEIGHT)))
+    pictures = [wave(x, y), wave(x - shift[0], y - shift[1])]
+    looks = [photometric._appearance(each.round().astype(np.uint8), None) for each in pictures]
+    return photometric._normal_equations(*looks, independent=1.0)
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.8, 0.5), (0.8, -0.5), (0.3, 0.9)])
+def test_stripes_hold_a_tile_across_them_only(across, down):
+    """The curvature is a multiple of n n^T, n the stripes' normal in normalised coordinates."""
+    tiles = _tiles_of(lambda x, y: 128 + 90 * np.sin(across * x + down * y))
+    normal = np.array([across * WIDTH, down * HEIGHT])
+    wanted = np.outer(normal, normal) / (normal @ normal)
+    found = tiles.curvature / np.trace(tiles.curvature, axis1=1, axis2=2)[:, None, None]
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=0.06)
+
+
+@pytest.mark.parametrize("shift", [(0.3, 0.0), (0.0, -0.3), (0.2, 0.25)])
+def test_each_tile_tells_by_how_much_it_is_off(shift):
+    """In normalised coordinates: two over the patch's width and height to a pixel."""
+    tiles = _tiles_of(
+        lambda x, y: 128 + 50 * np.sin(0.4 * x + 0.1 * y) + 50 * np.cos(0.2 * x - 0.35 * y), shift
+    )
+    found = np.linalg.solve(tiles.curvature, tiles.pull[..., None])[..., 0]
+    wanted = np.array(shift) * 2 / (WIDTH, HEIGHT)
+    np.testing.assert_allclose(np.median(found, axis=0), wanted, atol=0.02 * 2 / HEIGHT)
+
+
 @pytest.mark.parametrize("common", [(0.0, 0.0), (0.2, 0.1)])
 def test_tiles_that_contradict_the_others_hardly_pull(common):
     """A sixth of the tiles, each off the common shift by 0.3: plain least squares is the
