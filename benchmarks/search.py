@@ -27,7 +27,7 @@ from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.sweep import Sweep
 from stn_ros.runtime.tracker import Tracker
 from stn_ros.simulation.world import World
-from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
 
 PERIOD = 1 / 30
@@ -94,8 +94,8 @@ def views(
     for index in range(count):
         model = models[index % len(models)]
         rng = np.random.default_rng([seed, index])
-        view = render_view(rng, model.reference, background, SHARP)
-        yield view.frame, {model.name: view.homography}
+        rendered = render_frame(rng, model.reference, background, SHARP)
+        yield rendered.frame, {model.name: rendered.homography}
 
 
 def search(

@@ -20,15 +20,15 @@ from tqdm import tqdm
 from stn_ros.evaluation.baselines import SiftHomography
 from stn_ros.evaluation.held_out import make_faces
 from stn_ros.evaluation.trials import jittered
+from stn_ros.localization.network import LocalizationNetwork
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.engines import Motion
 from stn_ros.runtime.paths import models_folder
-from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
-from stn_ros.training.export import load_weights
-from stn_ros.transformer.network import LocalizationNetwork
+from stn_ros.training.network.export import load_weights
 
 
 class TorchEngine:
@@ -80,9 +80,9 @@ def main() -> None:
 
     for index in tqdm(range(options.frames + 1), unit="frame", leave=False):
         model = models[index % len(models)]
-        view = render_view(rng, model.reference, backgrounds.background, SHARP)
-        region = Region(model.name, *jittered(rng, view.box, (640, 480)))
-        frame = view.frame
+        rendered = render_frame(rng, model.reference, backgrounds.background, SHARP)
+        region = Region(model.name, *jittered(rng, rendered.box, (640, 480)))
+        frame = rendered.frame
         box = (region.left, region.top, region.width, region.height)
         found = timed("locate", ours.process, frame, [region])
         timed("locate, torch", same.process, frame, [region])

@@ -34,9 +34,9 @@ from runs import Runs
 
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.training.alignment_data import SIDE, Views, labelled, render_views
-from stn_ros.training.alignment_task import figures, fit
-from stn_ros.training.recipe import Recipe
+from stn_ros.training.alignment.data import SIDE, Views, labelled, render_views
+from stn_ros.training.alignment.recipe import Recipe
+from stn_ros.training.alignment.task import figures, fit
 
 EPILOG = """\
 examples:

@@ -16,9 +16,15 @@ COMMANDS = {
     "make-bag": ("stn_ros.evaluation.bag_command", "a rosbag of real photos with their truth"),
     "replay": ("stn_ros.nodes.replay", "play such a bag through the running node, in figures"),
     "benchmark": ("stn_ros.evaluation.command", "measure accuracy beside SIFT"),
-    "train": ("stn_ros.training.recipe_command", "train a transformer for one object by a recipe"),
+    "train": (
+        "stn_ros.training.alignment.command",
+        "train a transformer for one object by a recipe",
+    ),
     "explain": ("stn_ros.interpretation.command", "a page on what a transformer did, and why"),
-    "train-network": ("stn_ros.training.command", "train the network that serves every object"),
+    "train-network": (
+        "stn_ros.training.network.command",
+        "train the network that serves every object",
+    ),
 }
 NEEDS = {
     "rclpy": "ROS 2 (source its setup file, or run `make setup` in the source tree)",

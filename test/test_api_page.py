@@ -1,4 +1,4 @@
-"""docs/api.md names every public name of stn_ros.transformer and its arguments, and no others."""
+"""docs/api.md names every public name of two rooms and its arguments, and no others."""
 
 import ast
 import importlib
@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
+import stn_ros.localization
 import stn_ros.transformer
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -63,10 +64,10 @@ def in_module(name):
 
 def in_code():
     found = {}
-    package = stn_ros.transformer
-    for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        title = ".".join(name.split(".")[:3])  # the families together
-        found.setdefault(title, {}).update(in_module(name))
+    for package in (stn_ros.transformer, stn_ros.localization):
+        for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            title = ".".join(name.split(".")[:3])  # the families together
+            found.setdefault(title, {}).update(in_module(name))
     return found
 
 

@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
+import stn_ros.localization
 import stn_ros.transformer
 
 MODULES = [
     name
-    for _, name, _ in pkgutil.walk_packages(stn_ros.transformer.__path__, "stn_ros.transformer.")
+    for package in (stn_ros.transformer, stn_ros.localization)
+    for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from stn_ros.evaluation import held_out, poses, real_photos, report
+from stn_ros.evaluation import benchmark_report, held_out, pose_benchmark, real_photos
 from stn_ros.evaluation.opencv_doc import opencv_doc
 from stn_ros.evaluation.trials import Contestant, Ours, Sift, Trial, hold
 from stn_ros.runtime.bundle import NetworkBundle
@@ -94,25 +94,25 @@ def run(args: argparse.Namespace) -> int:
         f"network: {card}; threshold {settings.threshold:g}",
         f"seed {args.seed}, {date.today().isoformat()}, {platform.machine()}, one thread",
     ]
-    summary = report.summarise(outcomes)
+    summary = benchmark_report.summarise(outcomes)
     name = args.what.replace("-", "_")
-    page = report.markdown(f"Benchmark: {args.what}", summary, notes)
-    report.write(args.output, name, page, {"notes": notes, "figures": summary})
+    page = benchmark_report.markdown(f"Benchmark: {args.what}", summary, notes)
+    benchmark_report.write(args.output, name, page, {"notes": notes, "figures": summary})
     print(page)
     print(f"written to {args.output / name}.md and .json")
     return 0
 
 
 def _poses(
-    args: argparse.Namespace, canonicalizer: Canonicalizer, faces: Sequence[held_out.Face]
+    args: argparse.Namespace, canonicalizer: Canonicalizer, faces: Sequence[held_out.HeldOutFace]
 ) -> int:
-    figures = poses.measure(canonicalizer, faces, args.views, args.seed)
+    figures = pose_benchmark.measure(canonicalizer, faces, args.views, args.seed)
     notes = [
-        f"{len(faces)} held-out faces, the longer side {poses.LONG_SIDE_M} m",
+        f"{len(faces)} held-out faces, the longer side {pose_benchmark.LONG_SIDE_M} m",
         f"seed {args.seed}, {date.today().isoformat()}, {platform.machine()}",
     ]
-    page = poses.markdown(figures, notes)
-    report.write(args.output, "poses", page, {"notes": notes, "figures": figures})
+    page = pose_benchmark.markdown(figures, notes)
+    benchmark_report.write(args.output, "poses", page, {"notes": notes, "figures": figures})
     print(page)
     print(f"written to {args.output / 'poses'}.md and .json")
     return 0

@@ -54,7 +54,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Observation:
     """What was received of the images stamped within `seconds`. Stamps are nanoseconds.
 
     Attributes:
@@ -111,31 +111,31 @@ def pose_errors(
     )
 
 
-def figures(recording: Recording, objects: Sequence[ObjectModel]) -> dict[str, Any]:
+def figures(observation: Observation, objects: Sequence[ObjectModel]) -> dict[str, Any]:
     """The run in figures; None stands for what cannot be said.
 
     Rates of an object are those of the frames it is in view in (`IN_VIEW`), so they reach the
     camera's rate if each of these gives a view and a pose; without truth, of all frames.
     """
-    inputs, seconds = recording.inputs, recording.seconds
-    posed = [stamp for stamp in recording.received if recording.poses[stamp]]
-    delays = [(recording.received[stamp] - stamp) * 1e-6 for stamp in posed]
+    inputs, seconds = observation.inputs, observation.seconds
+    posed = [stamp for stamp in observation.received if observation.poses[stamp]]
+    delays = [(observation.received[stamp] - stamp) * 1e-6 for stamp in posed]
     every: list[tuple[float, float, float]] = []
     by_object: dict[str, Any] = {}
     due = given = 0
     for model in objects:
         name = model.name
-        in_view = [stamp for stamp in inputs if _in_view(recording, stamp, name)]
-        poses = [stamp for stamp in in_view if name in recording.poses.get(stamp, ())]
-        views = [stamp for stamp in in_view if stamp in recording.views[name]]
-        answered = [stamp for stamp in in_view if stamp in recording.received]
+        in_view = [stamp for stamp in inputs if _in_view(observation, stamp, name)]
+        poses = [stamp for stamp in in_view if name in observation.poses.get(stamp, ())]
+        views = [stamp for stamp in in_view if stamp in observation.views[name]]
+        answered = [stamp for stamp in in_view if stamp in observation.received]
         owed = {*views} if model.size_m is None else {*views} & {*poses}
         errors = []
-        for stamp, found in recording.poses.items():
-            truth = recording.truth.get(stamp, {}).get(name)
-            if name not in found or truth is None or model.size_m is None or recording.K is None:
+        for stamp, found in observation.poses.items():
+            truth = observation.truth.get(stamp, {}).get(name)
+            if name not in found or truth is None or model.size_m is None or observation.K is None:
                 continue
-            errors.append(pose_errors(found[name], truth, model.size_m, recording.K))
+            errors.append(pose_errors(found[name], truth, model.size_m, observation.K))
         every += errors
         due, given = due + len(in_view), given + len(poses)
         scale = len(inputs) / seconds / len(in_view) if in_view else 0.0
@@ -148,19 +148,19 @@ def figures(recording: Recording, objects: Sequence[ObjectModel]) -> dict[str, A
             **_spread(errors),
         }
     known = set(by_object)
-    names = [name for poses in recording.poses.values() for name in poses]
+    names = [name for poses in observation.poses.values() for name in poses]
     return {
         "seconds": seconds,
         "input_hz": len(inputs) / seconds,
-        "output_hz": len(recording.received) / seconds,
+        "output_hz": len(observation.received) / seconds,
         "frames": len(inputs),
-        "dropped": len(inputs) - len(recording.received),
+        "dropped": len(inputs) - len(observation.received),
         "latency_p50_ms": _quantile(delays, 0.5),
         "latency_p95_ms": _quantile(delays, 0.95),
         "posed_share": given / due if due else None,
         "poses": len(names),
         "surplus_poses": sum(name not in known for name in names),
-        "has_truth": bool(recording.truth),
+        "has_truth": bool(observation.truth),
         **_spread(every),
         "objects": by_object,
     }
@@ -284,10 +284,10 @@ def _project(points: Array, pose: Pose, K: Array) -> Array:
     return seen[:, :2] / seen[:, 2:]
 
 
-def _in_view(recording: Recording, stamp: int, name: str) -> bool:
-    if not recording.truth:
+def _in_view(observation: Observation, stamp: int, name: str) -> bool:
+    if not observation.truth:
         return True
-    truth = recording.truth.get(stamp, {}).get(name)
+    truth = observation.truth.get(stamp, {}).get(name)
     return truth is not None and truth.score >= IN_VIEW
 
 

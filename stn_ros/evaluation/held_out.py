@@ -18,10 +18,10 @@ from stn_ros.synthesis.scene import (
     SHARP,
     Conditions,
     photographed,
-    render_view,
+    render_frame,
 )
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.texture import corner_deviation, look_alike_turns
+from stn_ros.teaching.texture import corner_deviation, look_alike_rotations
 
 FRAME_SIZE = (640, 480)
 LONG_SIDE = 256
@@ -50,7 +50,7 @@ _DEVIATION_OF_A_USEFUL_CROP = 0.004
 
 
 @dataclass(frozen=True)
-class Face:
+class HeldOutFace:
     """A held-out object.
 
     Attributes:
@@ -66,7 +66,7 @@ class Face:
     row: str = ""
 
 
-def make_faces(count: int, seed: int) -> list[Face]:
+def make_faces(count: int, seed: int) -> list[HeldOutFace]:
     """Held-out faces: half of them drawn, in every held-out style, half cut from held-out photos.
 
     Among the photos are those of real print that opencv-doc brings, where it is at hand. A further
@@ -98,18 +98,20 @@ def make_faces(count: int, seed: int) -> list[Face]:
         model = ObjectModel(
             f"held_out_{index}",
             photographed(rng, picture),
-            symmetry=look_alike_turns(picture),
+            symmetry=look_alike_rotations(picture),
         )
-        faces.append(Face(model, picture, source, row))
+        faces.append(HeldOutFace(model, picture, source, row))
     return faces
 
 
-def trial_count(faces: list[Face], views: int, rows: Sequence[str]) -> int:
+def trial_count(faces: list[HeldOutFace], views: int, rows: Sequence[str]) -> int:
     """How many trials `make_trials` will yield."""
     return len(rows) * sum(not face.row for face in faces) * views
 
 
-def make_trials(faces: list[Face], views: int, seed: int, rows: Sequence[str]) -> Iterator[Trial]:
+def make_trials(
+    faces: list[HeldOutFace], views: int, seed: int, rows: Sequence[str]
+) -> Iterator[Trial]:
     """Render the trials of some of `ROWS`: as many in each as there are `views` of plain faces.
 
     Each row has its own random stream, so its figures do not depend on the others. In an absent
@@ -125,15 +127,15 @@ def make_trials(faces: list[Face], views: int, seed: int, rows: Sequence[str]) -
             if name == ABSENT:
                 yield _absent_trial(rng, face, faces, textures)
                 continue
-            view = render_view(
+            rendered = render_frame(
                 rng, face.picture, textures.background, _CONDITIONS[name], FRAME_SIZE
             )
-            box = jittered(rng, view.box, FRAME_SIZE)
-            yield Trial(name, face.model, view.frame, box, view.homography)
+            box = jittered(rng, rendered.box, FRAME_SIZE)
+            yield Trial(name, face.model, rendered.frame, box, rendered.homography)
 
 
 def _absent_trial(
-    rng: np.random.Generator, asked: Face, faces: list[Face], textures: Textures
+    rng: np.random.Generator, asked: HeldOutFace, faces: list[HeldOutFace], textures: Textures
 ) -> Trial:
     others = [face for face in faces if face.source != asked.source]
     other = others[rng.integers(len(others))]
@@ -142,9 +144,9 @@ def _absent_trial(
     def backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
         return _crop(rng, photos[rng.integers(len(photos))], size)
 
-    view = render_view(rng, other.picture, backdrop, SHARP, FRAME_SIZE)
-    frame = view.frame if rng.random() < 0.5 else backdrop(rng, FRAME_SIZE)
-    return Trial(ABSENT, asked.model, frame, jittered(rng, view.box, FRAME_SIZE), None)
+    rendered = render_frame(rng, other.picture, backdrop, SHARP, FRAME_SIZE)
+    frame = rendered.frame if rng.random() < 0.5 else backdrop(rng, FRAME_SIZE)
+    return Trial(ABSENT, asked.model, frame, jittered(rng, rendered.box, FRAME_SIZE), None)
 
 
 def _useful_crop(rng: np.random.Generator, photo: Picture, size: tuple[int, int]) -> Picture:

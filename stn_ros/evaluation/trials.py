@@ -19,7 +19,7 @@ from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis.drawing import Picture
-from stn_ros.teaching.texture import turned_homographies
+from stn_ros.teaching.texture import symmetry_homographies
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def error_of(trial: Trial, homography: Array | None) -> float:
     if homography is None:
         return math.inf
     size = trial.model.size
-    turns = turned_homographies(size, trial.model.symmetry)
+    turns = symmetry_homographies(size, trial.model.symmetry)
     error = min(corner_error(homography, compose(trial.truth, turn), size) for turn in turns)
     return error if math.isfinite(error) else math.inf
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import OBJECT_FILE, find_object
-from stn_ros.training.recipe import load_recipe
+from stn_ros.training.alignment.recipe import load_recipe
 
 DESCRIPTION = """\
 Write one HTML page with pictures on what a Spatial Transformer does to a data set, and why.

@@ -1,10 +1,10 @@
 """Explains what the shipped network does to views of a taught object.
 
 Theta is the robot's own answer (`runtime.canonicalizer`). Its stages are walked again in PyTorch
-with the same weights (`transformer.cascade`), since the robot's engine has no gradients: those of a
-search, on the way of the winning rotation, then the refinement on pixels (`photometric`). The robot
-samples without aliasing, fits robustly and works in 8 bits but for the last step, so the
-two differ by a little; the page says by how much.
+with the same weights (`localization.cascade`), since the robot's engine has no gradients: those of
+a search, on the way of the winning rotation, then the refinement on pixels (`photometric`). The
+robot samples without aliasing, fits robustly and works in 8 bits but for the last step, so the two
+differ by a little; the page says by how much.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from stn_ros.geometry.patch import (
 )
 from stn_ros.interpretation import report, sensitivity, theta
 from stn_ros.interpretation.study import Example, Frame, Picture, Study
+from stn_ros.localization.cascade import Cascade
+from stn_ros.localization.network import LocalizationNetwork
+from stn_ros.localization.solver import motion_homography
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.runtime.photometric import PhotometricRefiner
-from stn_ros.runtime.region_search import ROTATIONS, STAGES
+from stn_ros.runtime.region_search import ROTATIONS, SEARCH_STAGES
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.solver import fit_motion
-from stn_ros.synthesis.scene import SHARP, View, render_view
+from stn_ros.synthesis.scene import SHARP, RenderedFrame, render_frame
 from stn_ros.synthesis.textures import Textures
-from stn_ros.teaching.texture import turned_homographies
-from stn_ros.training.export import load_weights
-from stn_ros.training.samples import jittered_box
-from stn_ros.transformer.cascade import Cascade
+from stn_ros.teaching.texture import symmetry_homographies
+from stn_ros.training.network.export import load_weights
+from stn_ros.training.network.samples import jittered_box
 from stn_ros.transformer.grid import apply_homography
-from stn_ros.transformer.network import LocalizationNetwork
-from stn_ros.transformer.solver import motion_homography
 
 Array = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ class Stages:
         for weight in self.network.parameters():
             weight.requires_grad_(False)
         self.model = model
-        named = [stage for stage, _ in STAGES]
+        named = [stage for stage, _ in SEARCH_STAGES]
         self.names = (
             *(f"{name} again" if name in named[:i] else name for i, name in enumerate(named)),
             "photometric",
@@ -131,7 +131,9 @@ class Stages:
         ways: list[list[Tensor]] = [[each] for each in now]
         seen: list[list[Tensor]] = [[] for _ in now]
         motion = None
-        for side, reference, (_, keep) in zip(self._patches, self._references, STAGES, strict=True):
+        for side, reference, (_, keep) in zip(
+            self._patches, self._references, SEARCH_STAGES, strict=True
+        ):
             count = len(now)
             with torch.no_grad():
                 (step,) = Cascade(self.network, [side])(
@@ -250,23 +252,23 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
     textures = Textures("held_out")
     canonicalizer = Canonicalizer(NetworkBundle.load(), [model])
     stages = Stages(model)
-    seen: list[View] = []
+    seen: list[RenderedFrame] = []
     walks: list[Walk] = []
     answers: list[Array] = []
     confidences: list[float] = []
     for _ in tqdm(range(views), desc="views", unit="view", disable=not progress):
-        view = render_view(rng, model.reference, textures.background, CONDITIONS, FRAME_SIZE)
-        box = jittered_box(rng, view.box)
-        walk = stages.walk(view.frame, box)
-        found = canonicalizer.process(view.frame, [Region(model.name, *box)])
-        seen.append(view)
+        rendered = render_frame(rng, model.reference, textures.background, CONDITIONS, FRAME_SIZE)
+        box = jittered_box(rng, rendered.box)
+        walk = stages.walk(rendered.frame, box)
+        found = canonicalizer.process(rendered.frame, [Region(model.name, *box)])
+        seen.append(rendered)
         walks.append(walk)
         answers.append(found[0].homography if found else np.full((3, 3), np.nan))
         confidences.append(found[0].confidence if found and found[0].accepted else 0.0)
-    symmetries = turned_homographies(model.size, model.symmetry)
+    symmetries = symmetry_homographies(model.size, model.symmetry)
     robot = np.array(answers)
     known = theta.nearest_symmetric(
-        robot, [view.homography for view in seen], symmetries, model.size
+        robot, [rendered.homography for rendered in seen], symmetries, model.size
     )
     errors = np.stack(
         [
@@ -305,7 +307,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
 
 def _examples(
     stages: Stages,
-    views: Sequence[View],
+    views: Sequence[RenderedFrame],
     walks: Sequence[Walk],
     found: Array,
     known: Array,
@@ -321,14 +323,14 @@ def _examples(
     for place, (index, label) in enumerate(
         tqdm(chosen, desc="sensitivity", unit="view", disable=not progress)
     ):
-        view, walk = views[index], walks[index]
+        rendered, walk = views[index], walks[index]
         # Every stage of a few examples, of the others only the last.
         maps = {
             stage: stages.maps(walk, stage, seed)
             for stage in ([*range(last)] if place in walked else []) + [last]
         }
         side = len(walk.patches[last])
-        sampler, patch = FrameSampler(view.frame), patch_to_canonical(side, size)
+        sampler, patch = FrameSampler(rendered.frame), patch_to_canonical(side, size)
         frames = []
         if place in walked:
             seen = [each.byte().numpy() for each in walk.patches]
@@ -353,7 +355,7 @@ def _examples(
                 sensitivity.share_inside(maps[last]["corners"], outline),
                 sensitivity.share_inside(np.ones((side, side)), outline),
             )
-        cut, (left, top) = _around(view)
+        cut, (left, top) = _around(rendered)
         yield Example(
             picture=cut,
             output=_rgb(sampler.sample(found[index], size)),
@@ -386,14 +388,14 @@ def _confidence_troubles(accepted: NDArray[np.bool_], errors: Array) -> list[str
     return found
 
 
-def _around(view: View) -> tuple[Picture, tuple[int, int]]:
+def _around(rendered: RenderedFrame) -> tuple[Picture, tuple[int, int]]:
     """The part of a view around its face, RGB, and the frame pixel that its first one is."""
-    corners = to_corners(view.homography, view.size)
+    corners = to_corners(rendered.homography, rendered.size)
     centre, reach = corners.mean(axis=0), 0.72 * float(np.ptp(corners, axis=0).max())
-    height, width = view.frame.shape[:2]
+    height, width = rendered.frame.shape[:2]
     low = np.clip(np.floor(centre - reach), 0, [width - 2, height - 2]).astype(int)
     high = np.clip(np.ceil(centre + reach), low + 2, [width, height]).astype(int)
-    cut = view.frame[low[1] : high[1], low[0] : high[0]]
+    cut = rendered.frame[low[1] : high[1], low[0] : high[0]]
     picture = np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2RGB), np.uint8)
     return picture, (int(low[0]), int(low[1]))
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from stn_ros.interpretation import networks, report
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.teaching.texture import turned_homographies
-from stn_ros.training.alignment_data import TEMPLATE, Views, render_views, template
-from stn_ros.training.alignment_task import LAST, AlignmentTask
-from stn_ros.training.recipe import Recipe
+from stn_ros.teaching.texture import symmetry_homographies
+from stn_ros.training.alignment.data import TEMPLATE, Views, render_views, template
+from stn_ros.training.alignment.recipe import Recipe
+from stn_ros.training.alignment.task import LAST, AlignmentTask
 from stn_ros.transformer.families import Projective
 
 VIEWS = 200
@@ -51,7 +51,7 @@ def explain_run(
     kept = networks.record(
         task.transformer, _batches(held_out), _right, inputs=views, progress=progress
     )
-    symmetries = turned_homographies((TEMPLATE, TEMPLATE), model.symmetry)
+    symmetries = symmetry_homographies((TEMPLATE, TEMPLATE), model.symmetry)
     studies = networks.study_layer(
         task.transformer, kept[""], symmetries, bgr=True, seed=seed, progress=progress
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
@@ -18,7 +19,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
 from stn_ros.nodes import process
-from stn_ros.nodes.parameters import declare
+from stn_ros.nodes.declaration import declare
 from stn_ros.recordings.bags import raw_messages
 
 _TICK = 0.005
@@ -30,7 +31,7 @@ class BagPlayer(Node):
     Raises ValueError naming the bag where it can not be read.
     """
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__("bag_player", **arguments)
         describe = ParameterDescriptor
         bag = declare(
@@ -50,11 +51,11 @@ class BagPlayer(Node):
             self, "loop", False, describe(read_only=True, description="Start again at the end.")
         )
         self._bag = Path(bag)
-        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._publishers_of: dict[str, Publisher] = {}
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._publishers_of: dict[str, Publisher[Any]] = {}
         self._rewind()
         self.get_logger().info(f"playing '{bag}' at {self._rate:g} times its pace")
-        self._timer = self.create_timer(_TICK, self._play, clock=self._clock)
+        self._timer = self.create_timer(_TICK, self._play, clock=self._steady_clock)
 
     def _rewind(self) -> None:
         """Start at the first message. Raises ValueError if there is none."""
@@ -62,11 +63,11 @@ class BagPlayer(Node):
         self._next = next(self._messages, None)
         if self._next is None:
             raise ValueError(f"bag {self._bag}: there is no message in it")
-        self._first, self._start = self._next[2], self._clock.now().nanoseconds
+        self._first, self._start = self._next[2], self._steady_clock.now().nanoseconds
 
     def _play(self) -> None:
         """Publish what is due."""
-        now = (self._clock.now().nanoseconds - self._start) * self._rate
+        now = (self._steady_clock.now().nanoseconds - self._start) * self._rate
         while self._next is not None and self._next[2] - self._first <= now:
             topic, kind, _, content = self._next
             self._publisher(topic, kind).publish(content)
@@ -78,7 +79,7 @@ class BagPlayer(Node):
             self._timer.cancel()
             rclpy.try_shutdown(context=self.context)
 
-    def _publisher(self, topic: str, kind: str) -> Publisher:
+    def _publisher(self, topic: str, kind: str) -> Publisher[Any]:
         if topic not in self._publishers_of:
             package, _, name = kind.split("/")
             message = getattr(importlib.import_module(f"{package}.msg"), name)

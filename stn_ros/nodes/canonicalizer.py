@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -139,7 +139,7 @@ class CanonicalizerNode(LifecycleNode):
     Images are received only while the node is active.
     """
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401
         # First what destroy_node needs: a node whose parameters are refused is destroyed, too.
         self._configured: _Configured | None = None
         self._active: _Active | None = None

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from sensor_msgs.msg import Image
 
+from stn_ros.recordings.encodings import Picture
 
-def cv_bridge_decoder() -> Callable[[Image], np.ndarray] | None:
+
+def cv_bridge_decoder() -> Callable[[Image], Picture] | None:
     """What reads an image as BGR by cv_bridge; None where that is missing or does not work.
 
     It raises ValueError naming the encoding if cv_bridge does not know that either.
@@ -22,7 +24,7 @@ def cv_bridge_decoder() -> Callable[[Image], np.ndarray] | None:
         # A broken build fails in its own way; without it the node is no worse than before.
         return None
 
-    def decode(msg: Image) -> np.ndarray:
+    def decode(msg: Image) -> Picture:
         try:
             return np.asarray(bridge.imgmsg_to_cv2(msg, "bgr8"), np.uint8)
         except Exception as error:

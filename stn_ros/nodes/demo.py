@@ -17,6 +17,7 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
@@ -223,7 +224,9 @@ class Graph:
                 self._launch(CAMERA, objects=args.filmed or args.objects, rate=rate)
             else:
                 self._launch("player", source=args.play, rate=args.rate or 0.0)
-            client = self._observer.create_client(ChangeState, f"{NODE}/change_state")
+            client: Client[Any, Any] = self._observer.create_client(
+                ChangeState, f"{NODE}/change_state"
+            )
             self._spin_until(client.service_is_ready, "the node to start")
             step("node started")
             for transition, name in (
@@ -233,7 +236,8 @@ class Graph:
                 request = ChangeState.Request(transition=Transition(id=transition))
                 future = client.call_async(request)
                 self._spin_until(future.done, f"the node to be {name}")
-                if not future.result().success:
+                answer = future.result()
+                if answer is None or not answer.success:
                     raise ChildProcessError(f"{NODE} could not be {name}{node.last_words}")
                 step(f"node {name}")
             self._spin_until(lambda: self._observer.counts[0] > 0, "the first image")
@@ -281,7 +285,7 @@ class Graph:
 
     def measure_held(
         self, rates: Sequence[float], seconds: float, demand: float
-    ) -> tuple[float, demo_report.Recording, dict[str, float]]:
+    ) -> tuple[float, demo_report.Observation, dict[str, float]]:
         """The rate found, and what `measure` says at it.
 
         A measure with hardly more answers than `demand` a second is taken again, at a lower rate
@@ -303,7 +307,7 @@ class Graph:
             self._spin(SETTLE)
         return rate, recording, cpu
 
-    def measure(self, seconds: float) -> tuple[demo_report.Recording, dict[str, float]]:
+    def measure(self, seconds: float) -> tuple[demo_report.Observation, dict[str, float]]:
         """What came of the images of the next `seconds`, and each process's CPU seconds."""
         start, before, counts = time.time_ns(), self._cpu_seconds(), self._observer.counts
         layout = "{desc:24}|{bar}| {n:.0f}/{total:.0f} s{postfix}"
@@ -333,7 +337,9 @@ class Graph:
             self._spin(0.5)
 
     def _set_rate(self, rate: float) -> None:
-        client = self._observer.create_client(SetParameters, f"{CAMERA}/set_parameters")
+        client: Client[Any, Any] = self._observer.create_client(
+            SetParameters, f"{CAMERA}/set_parameters"
+        )
         self._spin_until(client.service_is_ready, "the camera's parameters")
         parameter = Parameter("rate", value=rate).to_parameter_msg()
         future = client.call_async(SetParameters.Request(parameters=[parameter]))

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-import cv2
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
+from numpy.typing import NDArray
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
@@ -17,6 +17,7 @@ from vision_msgs.msg import (
 )
 
 from stn_ros.geometry.box import Box
+from stn_ros.geometry.quaternion import to_quaternion
 from stn_ros.runtime.alignment import Region
 
 
@@ -95,28 +96,21 @@ def detection2d(name: str, score: float, box: Box, header: Header) -> Detection2
     return detection
 
 
-def quaternion(R: np.ndarray) -> Quaternion:
-    """The unit quaternion of a 3x3 rotation matrix, w >= 0."""
-    axis_angle = cv2.Rodrigues(R)[0].ravel()
-    angle = float(np.linalg.norm(axis_angle))
-    axis = axis_angle / angle if angle else np.zeros(3)
-    x, y, z = (float(value) for value in math.sin(angle / 2) * axis)
-    return Quaternion(x=x, y=y, z=z, w=math.cos(angle / 2))
-
-
-def pose(R: np.ndarray, t: np.ndarray) -> Pose:
+def pose(R: NDArray[np.float64], t: NDArray[np.float64]) -> Pose:
     """The pose of a frame whose points p lie at R p + t in the header's frame (metres)."""
     x, y, z = (float(value) for value in np.ravel(t))
-    return Pose(position=Point(x=x, y=y, z=z), orientation=quaternion(R))
+    return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion(R))
 
 
-def transform(R: np.ndarray, t: np.ndarray, header: Header, child: str) -> TransformStamped:
+def transform(
+    R: NDArray[np.float64], t: NDArray[np.float64], header: Header, child: str
+) -> TransformStamped:
     """TF from the header's frame to `child`: points p of the child lie at R p + t (metres)."""
     x, y, z = (float(value) for value in np.ravel(t))
     return TransformStamped(
         header=header,
         child_frame_id=child,
-        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=quaternion(R)),
+        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=_quaternion(R)),
     )
 
 
@@ -124,9 +118,9 @@ def detection3d(
     identity: str,
     name: str,
     score: float,
-    R: np.ndarray,
-    t: np.ndarray,
-    covariance: np.ndarray | None,
+    R: NDArray[np.float64],
+    t: NDArray[np.float64],
+    covariance: NDArray[np.float64] | None,
     size: tuple[float, float],
     header: Header,
 ) -> Detection3D:
@@ -142,6 +136,11 @@ def detection3d(
     width, height = size
     box = BoundingBox3D(center=place, size=Vector3(x=width, y=height, z=0.0))
     return Detection3D(header=header, id=identity, results=[result], bbox=box)
+
+
+def _quaternion(R: NDArray[np.float64]) -> Quaternion:
+    x, y, z, w = to_quaternion(R)
+    return Quaternion(x=x, y=y, z=z, w=w)
 
 
 def _hypothesis(name: str, score: float) -> ObjectHypothesisWithPose:

@@ -1,6 +1,8 @@
 """What the canonicalizer node subscribes to, in which QoS, and why a topic may stay silent."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
@@ -13,6 +15,7 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 try:
@@ -56,9 +59,9 @@ class Input:
     def __init__(
         self,
         node: Node,
-        kind: type,
+        kind: type[Any],
         topic: str,
-        callback: Callable,
+        callback: Callable[[Any], None],
         depth: int,
         *,
         latched: bool = False,
@@ -134,15 +137,14 @@ class Input:
         self, reliability: QoSReliabilityPolicy, durability: QoSDurabilityPolicy
     ) -> None:
         self._asked = reliability, durability
-        arguments = {
-            "msg_type": self._kind,
-            "topic": self.topic_name,
-            "callback": self._take,
-            "qos_profile": QoSProfile(
-                depth=self._depth, reliability=reliability, durability=durability
-            ),
+        create = partial(
+            self._node.create_subscription,
+            self._kind,
+            self.topic_name,
+            self._take,
+            QoSProfile(depth=self._depth, reliability=reliability, durability=durability),
             # What is declared already and was not given is our own first choice, not an override.
-            "qos_overriding_options": QoSOverridingOptions(
+            qos_overriding_options=QoSOverridingOptions(
                 [
                     policy
                     for policy in _POLICIES
@@ -150,16 +152,15 @@ class Input:
                     or not self._node.has_parameter(self._override(policy))
                 ]
             ),
-        }
+        )
         lost = SubscriptionEventCallbacks(
             message_lost=lambda event: self._note_lost(event.total_count_change)
         )
-        create = self._node.create_subscription
         try:
             try:
-                self._subscription = create(**arguments, event_callbacks=lost)
+                self._subscription: Subscription[Any] = create(event_callbacks=lost)
             except UnsupportedEventTypeError:  # by this middleware
-                self._subscription = create(**arguments)
+                self._subscription = create()
         except (ParameterException, RuntimeError) as error:
             raise ValueError(f"qos_overrides.{self.topic_name}.subscription: {error}") from None
 
@@ -213,6 +214,6 @@ class Input:
         self._lost += number
 
 
-def _type_name(kind: type) -> str:
+def _type_name(kind: type[Any]) -> str:
     package, folder, *_ = kind.__module__.split(".")
     return f"{package}/{folder}/{kind.__name__}"

@@ -53,11 +53,11 @@ class Worker(Generic[Item]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                while self._slot is None and self._thread is threading.current_thread():
+                while (item := self._slot) is None and self._thread is threading.current_thread():
                     self._changed.wait()
-                if self._thread is not threading.current_thread():
+                if item is None or self._thread is not threading.current_thread():
                     return
-                item, self._slot = self._slot, None
+                self._slot = None
             try:
                 self._handle(item)
             except Exception as error:

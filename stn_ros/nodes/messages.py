@@ -8,16 +8,18 @@ import sys
 
 import numpy as np
 from builtin_interfaces.msg import Time as Stamp
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 
 def nanoseconds(stamp: Stamp) -> int:
     """A stamp in nanoseconds; unlike rclpy's Time, any stamp a message can hold."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
+    total: int = stamp.sec * 1_000_000_000 + stamp.nanosec
+    return total
 
 
-def image_message(picture: np.ndarray, header: Header) -> Image:
+def image_message(picture: NDArray[np.uint8], header: Header) -> Image:
     """The message of a uint8 picture: (h, w) becomes mono8, (h, w, 3) bgr8."""
     picture = np.ascontiguousarray(picture)
     height, width = picture.shape[:2]
@@ -31,12 +33,14 @@ def image_message(picture: np.ndarray, header: Header) -> Image:
     )
     # rclpy checks any other sequence byte by byte, 80-300 ms a picture.
     data = array.array("B")
-    data.frombytes(memoryview(picture).cast("B"))
+    data.frombytes(picture.data.cast("B"))
     msg.data = data
     return msg
 
 
-def camera_info_message(K: np.ndarray | None, size: tuple[int, int], header: Header) -> CameraInfo:
+def camera_info_message(
+    K: NDArray[np.float64] | None, size: tuple[int, int], header: Header
+) -> CameraInfo:
     """CameraInfo of a pinhole camera without distortion; K None means uncalibrated (all zero)."""
     msg = CameraInfo(
         header=header, width=size[0], height=size[1], distortion_model="plumb_bob", d=[0.0] * 5

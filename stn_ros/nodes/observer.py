@@ -9,18 +9,20 @@ import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray
 
-from stn_ros.evaluation.demo_report import Pose, Recording, Snapshot
+from stn_ros.evaluation.demo_report import Observation, Pose, Snapshot
+from stn_ros.geometry.quaternion import to_rotation
 from stn_ros.recordings.camera_info import camera_model
-from stn_ros.recordings.encodings import to_bgr
+from stn_ros.recordings.encodings import Picture, to_bgr
 
 DEPTH = 30  # a second of images: nothing is lost while another process has this one's core
 _CALIBRATION, _TRUTH, _OBJECTS = "camera_info", "truth/objects", "objects"
@@ -31,7 +33,8 @@ def stamp_of(serialized: bytes) -> int:
     """The header's stamp of a serialized message that starts with a header, nanoseconds."""
     little = serialized[1] & 1  # second byte of the CDR encapsulation
     seconds, nanoseconds = struct.unpack_from("<iI" if little else ">iI", serialized, 4)
-    return seconds * 1_000_000_000 + nanoseconds
+    stamp: int = seconds * 1_000_000_000 + nanoseconds
+    return stamp
 
 
 class Observer(Node):
@@ -41,7 +44,7 @@ class Observer(Node):
         names: the objects whose views it listens to.
     """
 
-    def __init__(self, names: Sequence[str], **arguments: object) -> None:
+    def __init__(self, names: Sequence[str], **arguments: Any) -> None:  # noqa: ANN401
         super().__init__("observer", **arguments)
         self._received: dict[int, int] = {}
         self._kept: dict[str, dict[int, bytes]] = defaultdict(dict)
@@ -76,7 +79,7 @@ class Observer(Node):
         if not shown:
             return None
         views = {
-            stamp: {name: kept[stamp] for name, kept in self._views.items() if kept.get(stamp)}
+            stamp: {name: view for name, kept in self._views.items() if (view := kept.get(stamp))}
             for stamp in shown
         }
         stamp = max(shown, key=lambda stamp: (len(views[stamp]), stamp))
@@ -89,11 +92,11 @@ class Observer(Node):
             K=self._intrinsics(),
         )
 
-    def recording(self, start: int, end: int) -> Recording:
+    def recording(self, start: int, end: int) -> Observation:
         """What was noted of the images stamped from `start` to before `end` (nanoseconds)."""
         inputs = sorted(s for s in self._kept[_CALIBRATION] if start <= s < end)
         answered = [stamp for stamp in inputs if stamp in self._received]
-        return Recording(
+        return Observation(
             seconds=(end - start) * 1e-9,
             inputs=inputs,
             received={stamp: self._received[stamp] for stamp in answered},
@@ -103,7 +106,7 @@ class Observer(Node):
             K=self._intrinsics(),
         )
 
-    def _listen(self, kind: type, topic: str, callback: Callable[[bytes], None]) -> None:
+    def _listen(self, kind: type[Any], topic: str, callback: Callable[[bytes], None]) -> None:
         self.create_subscription(kind, topic, callback, self._qos, raw=True)
 
     def _keep(self, topic: str) -> Callable[[bytes], None]:
@@ -134,7 +137,7 @@ class Observer(Node):
         message = deserialize_message(self._kept[topic][stamp], Detection3DArray)
         return {detection.id: _pose(detection) for detection in message.detections}
 
-    def _intrinsics(self) -> np.ndarray | None:
+    def _intrinsics(self) -> NDArray[np.float64] | None:
         infos = self._kept[_CALIBRATION]
         if not infos:
             return None
@@ -142,15 +145,12 @@ class Observer(Node):
         return camera_model(message, rectified=False).K
 
 
-def _picture(serialized: bytes) -> np.ndarray:
+def _picture(serialized: bytes) -> Picture:
     return to_bgr(deserialize_message(serialized, Image))
 
 
 def _pose(detection: Detection3D) -> Pose:
     best = detection.results[0]
     p, q = best.pose.pose.position, best.pose.pose.orientation
-    # The quaternion as an axis times an angle, which OpenCV turns into a matrix.
-    axis = np.array([q.x, q.y, q.z])
-    sine = float(np.linalg.norm(axis))
-    turn = 2 * np.arctan2(sine, q.w) * axis / sine if sine else axis
-    return Pose(cv2.Rodrigues(turn)[0], np.array([p.x, p.y, p.z]), best.hypothesis.score)
+    R = to_rotation(q.x, q.y, q.z, q.w)
+    return Pose(R, np.array([p.x, p.y, p.z]), best.hypothesis.score)

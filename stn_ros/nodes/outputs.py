@@ -1,11 +1,15 @@
 """What the canonicalizer node publishes."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
+from numpy.typing import NDArray
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -44,8 +48,8 @@ class Outputs:
         self._node = node
         self._objects = tuple(objects)
         self._prefix = f"{tf_prefix}/" if tf_prefix else ""
-        self._publishers: list[Publisher] = []
-        self._aligned: dict[str, tuple[Publisher, Publisher]] = {}
+        self._publishers: list[Publisher[Any]] = []
+        self._aligned: dict[str, tuple[Publisher[Any], Publisher[Any]]] = {}
         self._detections = self._publisher(Detection3DArray, "objects", RESULTS)
         self._debug = self._publisher(Image, "debug/image", RESULTS)
         self._tf = self._publisher(TFMessage, "/tf", TF)
@@ -105,7 +109,7 @@ class Outputs:
     def publish_debug(
         self,
         header: Header,
-        frame: np.ndarray,
+        frame: NDArray[np.uint8],
         alignments: Sequence[Alignment],
         camera: CameraModel | None,
     ) -> None:
@@ -132,14 +136,14 @@ class Outputs:
             self._publisher(CameraInfo, f"{name}/aligned/camera_info", RESULTS),
         )
 
-    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
-        publisher = self._node.create_publisher(
+    def _publisher(self, kind: type[Any], topic: str, qos: QoSProfile) -> Publisher[Any]:
+        publisher: Publisher[Any] = self._node.create_publisher(
             kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
         self._publishers.append(publisher)
         return publisher
 
-    def _send(self, publisher: Publisher, msg: object) -> None:
+    def _send(self, publisher: Publisher[Any], msg: object) -> None:
         try:
             publisher.publish(msg)
         except RCLError:  # a flooded reliable queue refuses: this message is lost, not the node

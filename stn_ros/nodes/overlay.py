@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stn_ros.geometry.camera import CameraModel
 from stn_ros.runtime.alignment import Alignment
@@ -13,8 +14,8 @@ _POINTS_PER_EDGE = 8  # a distorted edge is a curve
 
 
 def draw(
-    frame: np.ndarray, alignments: Sequence[Alignment], camera: CameraModel | None
-) -> np.ndarray:
+    frame: NDArray[np.uint8], alignments: Sequence[Alignment], camera: CameraModel | None
+) -> NDArray[np.uint8]:
     """A copy of a BGR frame with each object's outline, name, number (from #2 on) and confidence.
 
     The thick edge is the face's top. What was refused shows its region, in red, and the reason.
@@ -45,7 +46,7 @@ def draw(
     return picture
 
 
-def _outline(corners: np.ndarray, camera: CameraModel | None) -> np.ndarray:
+def _outline(corners: NDArray[np.float64], camera: CameraModel | None) -> NDArray[np.float64]:
     """The face's closed outline in raw pixels, from its corners (4, 2) in ideal ones."""
     steps = np.arange(_POINTS_PER_EDGE)[:, None] / _POINTS_PER_EDGE
     edges = [corners[i] + steps * (corners[(i + 1) % 4] - corners[i]) for i in range(4)]
@@ -54,14 +55,19 @@ def _outline(corners: np.ndarray, camera: CameraModel | None) -> np.ndarray:
 
 
 def _line(
-    picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], thickness: int
+    picture: NDArray[np.uint8],
+    points: NDArray[np.float64],
+    colour: tuple[int, int, int],
+    thickness: int,
 ) -> None:
     points = points[np.isfinite(points).all(axis=1)]
     scaled = np.rint(np.clip(points, -1e4, 1e4) * 16).astype(np.int32)
     cv2.polylines(picture, [scaled], False, colour, thickness, cv2.LINE_AA, shift=4)
 
 
-def _text(picture: np.ndarray, text: str, at: np.ndarray, colour: tuple[int, int, int]) -> None:
+def _text(
+    picture: NDArray[np.uint8], text: str, at: NDArray[np.float64], colour: tuple[int, int, int]
+) -> None:
     height, width = picture.shape[:2]
     x, y = np.clip(np.nan_to_num(at) - [0, 6], (2, 14), (width - 40, height - 4)).astype(int)
     for thickness, ink in ((3, BORDER), (1, colour)):

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rclpy
+from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -15,15 +17,17 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from stn_ros.nodes import process
+from stn_ros.nodes.declaration import declare
 from stn_ros.nodes.messages import camera_info_message, image_message
-from stn_ros.nodes.parameters import declare
 from stn_ros.recordings.bags import Bag
 from stn_ros.recordings.pictures import RATE, Device
 from stn_ros.recordings.recording import Frame
 from stn_ros.recordings.registry import open_recording
 
 
-def intrinsics(k: Sequence[float], field_of_view: float, size: tuple[int, int]) -> np.ndarray:
+def intrinsics(
+    k: Sequence[float], field_of_view: float, size: tuple[int, int]
+) -> NDArray[np.float64]:
     """3x3 K from (fx, fy, cx, cy), or, if that is all zero, from a horizontal field of view.
 
     The field of view is in degrees, the principal point then the middle of the picture.
@@ -40,7 +44,7 @@ def intrinsics(k: Sequence[float], field_of_view: float, size: tuple[int, int]) 
 class Player(Node):
     """Plays a source in real time. Raises ValueError naming what is wrong with a parameter."""
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__("player", **arguments)
         describe = ParameterDescriptor
         source = declare(
@@ -98,7 +102,7 @@ class Player(Node):
         if isinstance(self._source, Bag):
             raise ValueError(f"source '{source}' is a bag: `ros2 bag play` plays it")
         self._frames = iter(self._source)
-        self._K: np.ndarray | None = None
+        self._K: NDArray[np.float64] | None = None
         self._size = (0, 0)
         options = QoSOverridingOptions.with_default_policies()
         self._image = self.create_publisher(

@@ -68,7 +68,10 @@ def _parse(args: Sequence[str] | None, usage: str) -> None:
 def _init(args: Sequence[str] | None) -> None:
     """Start ROS. Raises ValueError saying in one line what is wrong with the arguments."""
     try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except RuntimeError as error:
         reason = " ".join(_SOURCE_LINE.sub("", str(error)).split())
         if "params file" in reason:

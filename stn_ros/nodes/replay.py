@@ -9,6 +9,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -24,7 +25,7 @@ from stn_ros.evaluation.bag_command import BAG, OBJECTS, TRUTH
 from stn_ros.evaluation.views import view_error
 from stn_ros.nodes import process
 from stn_ros.nodes.children import Child
-from stn_ros.recordings.encodings import to_bgr
+from stn_ros.recordings.encodings import Picture, to_bgr
 from stn_ros.recordings.registry import open_recording
 
 DESCRIPTION = """\
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 class Listener(Node):
     """Keeps the newest views of some objects as they lie on the wire."""
 
-    def __init__(self, names: list[str], **arguments: object) -> None:
+    def __init__(self, names: list[str], **arguments: Any) -> None:  # noqa: ANN401
         super().__init__("listener", **arguments)
         self.children: list[Child] = []
         self._views: dict[str, list[bytes]] = {name: [] for name in names}
@@ -83,7 +84,7 @@ class Listener(Node):
 
     def listen(
         self, executor: rclpy.executors.Executor, seconds: float, most: int = 8
-    ) -> dict[str, list[np.ndarray]]:
+    ) -> dict[str, list[Picture]]:
         """The last views of each object (at most `most`), BGR, of `seconds` from the first on.
 
         Raises:
@@ -144,8 +145,11 @@ def _begin(
 
 def _truth(folder: Path) -> dict[str, list[list[float]]]:
     try:
-        return json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+        truth: dict[str, list[list[float]]] = json.loads(
+            (folder / TRUTH).read_text(encoding="utf-8")
+        )
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{folder / TRUTH}: can not be read ({error}); `stn-ros make-bag` makes such a folder"
         ) from None
+    return truth

@@ -1,7 +1,10 @@
 """Node `simulated_camera`: a world of moving flat objects as camera, detector and ground truth."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from time import monotonic
+from typing import Any
 
 import cv2
 from builtin_interfaces.msg import Time as Stamp
@@ -26,9 +29,9 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from stn_ros.nodes import process
+from stn_ros.nodes.declaration import declare
 from stn_ros.nodes.detections import detection2d, detection3d, transform
 from stn_ros.nodes.messages import camera_info_message, image_message
-from stn_ros.nodes.parameters import declare
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.sample_objects import SAMPLES
@@ -48,7 +51,7 @@ class SimulatedCamera(Node):
     time.
     """
 
-    def __init__(self, **arguments: object) -> None:
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__("simulated_camera", **arguments)
         names = self._parameter(
             "objects", tuple(SAMPLES)[:3], "Objects in view: names or object folders, with size."
@@ -71,8 +74,9 @@ class SimulatedCamera(Node):
             "frame_id", f"{prefix}camera_optical_frame", "TF frame of the camera, in the headers."
         )
         objects = [ObjectModel.load(find_object(name)) for name in names]
-        self._sizes = {model.name: model.size_m for model in objects}
+        # Refuses an object without a size.
         self._world = World(objects, (width, height), seed, blur, noise)
+        self._sizes = {one.name: one.size_m for one in objects if one.size_m is not None}
         camera = self._world.camera
         self._calibration = camera_info_message(camera.K, camera.size, Header())
         self._truth_frame = f"{prefix}truth"
@@ -95,7 +99,7 @@ class SimulatedCamera(Node):
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         return self.create_timer(1 / rate, self._film, clock=clock)
 
-    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+    def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
         for parameter in parameters:
             if parameter.name == "rate":
                 # A new timer: executors do not look again at the period of one they know.
@@ -164,7 +168,7 @@ class SimulatedCamera(Node):
         description: str,
         span: tuple[float, float] | None = None,
         live: bool = False,
-    ) -> object:
+    ) -> Any:  # noqa: ANN401
         descriptor = ParameterDescriptor(description=description, read_only=not live)
         if span and isinstance(default, int):
             descriptor.integer_range = [IntegerRange(from_value=span[0], to_value=span[1], step=1)]
@@ -174,7 +178,7 @@ class SimulatedCamera(Node):
             ]
         return declare(self, name, default, descriptor)
 
-    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
+    def _publisher(self, kind: type[Any], topic: str, qos: QoSProfile) -> Publisher[Any]:
         return self.create_publisher(
             kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )

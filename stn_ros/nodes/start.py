@@ -1,7 +1,7 @@
 """The first thing a node's process runs: sees to Ctrl-C and SIGTERM, then loads the node.
 
-It imports next to nothing, and the scripts are started with both signals held back, so that one
-that comes while Python, rclpy and the networks load is not lost and finds its taker.
+It imports next to nothing, and `env` (of GNU coreutils, 8.31 or newer) starts the scripts with both
+signals held back, so that one that comes while Python, rclpy and the networks load is not lost.
 
 Both stay blocked in every thread, and one thread waits for them. A handler would not do: Python
 runs it between any two instructions of the main thread, rclpy's pulls the context from under a
@@ -26,7 +26,8 @@ def start(name: str) -> int:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_wait, name="signals", daemon=True).start()
-    return import_module(f"stn_ros.nodes.{name}").main()
+    status: int = import_module(f"stn_ros.nodes.{name}").main()
+    return status
 
 
 def loaded() -> None:

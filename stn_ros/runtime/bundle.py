@@ -12,9 +12,9 @@ import yaml
 
 from stn_ros.runtime.paths import models_folder
 
-FORMAT = 1
+FORMAT = 2
 BUNDLE_FILE = "network.yaml"
-STAGES = ("locate", "refine", "polish", "track")
+PATCH_STAGES = ("locate", "refine", "polish", "track")
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class NetworkBundle:
         features: graph, pictures -> features.
         match: graph, reference features and patches -> motion and verdicts.
         match_int8: the same, its convolutions in 8 bits: twice as fast, a little less exact.
-        patches: side of the patch of each stage (`STAGES`), pixels.
+        patches: side of the patch of each stage (`PATCH_STAGES`), pixels.
         corner_scale: variance of the corners over what it were, if cells erred independently.
-        judge: weights of the final confidence, see `confidence`.
+        confidence_weights: by the name of the input, see `confidence`.
         card: how it was trained and what it reaches (plain YAML values).
     """
 
@@ -35,7 +35,7 @@ class NetworkBundle:
     match: Path
     match_int8: Path
     patches: dict[str, int]
-    judge: dict[str, float]
+    confidence_weights: dict[str, float]
     corner_scale: float
     card: dict[str, Any]
 
@@ -67,20 +67,22 @@ class NetworkBundle:
             features = _verified(folder, described["features"])
             match = _verified(folder, described["match"])
             match_int8 = _verified(folder, described["match_int8"])
-            patches = {name: int(described["patches"][name]) for name in STAGES}
+            patches = {name: int(described["patches"][name]) for name in PATCH_STAGES}
             corner_scale = float(described["corner_scale"])
-            judge = {name: float(value) for name, value in described["judge"].items()}
+            weights = {
+                name: float(value) for name, value in described["confidence_weights"].items()
+            }
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: entry missing or malformed: {error}") from None
         card = described.get("card", {})
-        return cls(features, match, match_int8, patches, judge, corner_scale, card)
+        return cls(features, match, match_int8, patches, weights, corner_scale, card)
 
 
-def set_judge(folder: Path, judge: Mapping[str, float]) -> None:
-    """Replace the weights of the confidence in a network folder, see `NetworkBundle.judge`."""
+def set_confidence_weights(folder: Path, weights: Mapping[str, float]) -> None:
+    """Replace `NetworkBundle.confidence_weights` in a network folder."""
     path = folder / BUNDLE_FILE
     described = yaml.safe_load(path.read_text(encoding="utf-8"))
-    described["judge"] = dict(judge)
+    described["confidence_weights"] = dict(weights)
     fresh = path.with_suffix(".new")
     fresh.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
     fresh.replace(path)

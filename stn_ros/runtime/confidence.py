@@ -45,10 +45,10 @@ class Evidence(NamedTuple):
 def inputs(
     evidence: Evidence, pixels: float, seen: NDArray[np.uint8], reference: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """The numbers that are judged, by name: the evidence, and how alike the patches are.
+    """The numbers that are weighed, by name: the evidence, and how alike the patches are.
 
     Args:
-        evidence: of the last step. pixels: likeness that the photometric refinement ended with.
+        evidence: of the last step. pixels: NCC that the photometric refinement ended with.
         seen, reference: (S, S, 4) uint8 BGR and validity, the aligned
             patch and the reference's.
     """
@@ -61,19 +61,19 @@ def inputs(
         "log_scale": evidence.log_scale,
         "spread": evidence.spread,
         "pixels": pixels,
-        **likeness(seen, reference),
+        **compare_patches(seen, reference),
     }
 
 
-def confidence(found: Mapping[str, float], judge: Mapping[str, float]) -> float:
+def confidence(found: Mapping[str, float], weights: Mapping[str, float]) -> float:
     """Logistic of the weighted `inputs`, 0..1; a face mostly out of the frame gets 0."""
     if found["inside"] < MIN_INSIDE:
         return 0.0
-    total = sum(weight * found[name] for name, weight in judge.items())
+    total = sum(weight * found[name] for name, weight in weights.items())
     return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
 
 
-def likeness(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str, float]:
+def compare_patches(seen: NDArray[np.uint8], reference: NDArray[np.uint8]) -> dict[str, float]:
     """Compare two patches on a 4 x 4 raster of tiles; occluders and uneven light cost little.
 
     Returns:

@@ -1,4 +1,4 @@
-"""An object as data: its reference picture, metric size and look-alike turns, kept in a folder."""
+"""An object as data: reference picture, metric size and look-alike rotations, kept in a folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFERENCE_FILE = "reference.png"
 NETWORK_FOLDER = "network"
 MIN_REFERENCE_SIDE = 16
 ASPECT_TOLERANCE = 0.05
-# A turn that looks alike generates a group: half turns, or quarter turns with all their multiples.
+# A look-alike rotation generates a group: by half a turn, or by quarters and all their multiples.
 SYMMETRIES: tuple[tuple[int, ...], ...] = ((), (180,), (90, 180, 270))
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -42,7 +42,7 @@ class ObjectModel:
     reference  (h, w, 3) BGR uint8, the face upright and square-on, filling the picture
     size_m     (width, height) of the face in metres, or None when unknown (then there is no pose);
                its aspect is the reference's within 5 %
-    symmetry   in-plane turns in degrees that look alike: (), (180,) or (90, 180, 270)
+    symmetry   in-plane rotations in degrees that look alike: (), (180,) or (90, 180, 270)
     self_test  figures `stn-ros teach` measured for it (plain YAML values), or None
     network    folder of a network tuned for this object alone, or None: the shared one
 

@@ -41,7 +41,7 @@ _FILLED = 0.9  # patch pixels to a frame pixel, at least, along the longest edge
 _SMOOTH = 0.7  # of both pictures, sigma in patch pixels
 _EDGE = 2  # patch pixels between the face's edge and the tiles: what filters reach across
 _NOISE = 2.0  # grey levels that a tile is never explained better than
-_LEAST_LIKENESS = 0.2  # correlation below which a tile says nothing
+_LEAST_NCC = 0.2  # correlation below which a tile says nothing
 _CAUCHY = 4.0
 _REWEIGHTS = 2
 _FARTHEST = 36.0  # chi-square of the whole move under the prior; beyond, another place was found
@@ -57,7 +57,7 @@ class Refined(NamedTuple):
     Attributes:
         homography: 3x3, canonical pixels -> ideal camera pixels.
         corner_covariance: (8, 8) of x, y of the face's corners TL TR BR BL, camera pixels squared.
-        likeness: median correlation of the seen tiles with the reference's, -1..1.
+        ncc: median normalised cross-correlation of the seen tiles with the reference's, -1..1.
         blur: of the reference that the frame is most like, sigma as a share of the face's longer
             side.
         settled: the last step hardly moved it, and nothing spoke against the way.
@@ -65,7 +65,7 @@ class Refined(NamedTuple):
 
     homography: Array
     corner_covariance: Array
-    likeness: float
+    ncc: float
     blur: float
     settled: bool
 
@@ -141,7 +141,7 @@ class PhotometricRefiner:
                 farther; fine ones tell more where there is little print.
 
         Returns:
-            What was given, if the way contradicts it or the likeness does not grow.
+            What was given, if the way contradicts it or the NCC does not grow.
         """
         side = self._side(homography, finest)
         raster = self._raster(side)
@@ -177,11 +177,11 @@ class PhotometricRefiner:
             or moved @ prior @ moved > _FARTHEST
             or not is_visible_face(refined, self._size)
         ):
-            likeness = _median_likeness(reference, start)
-            return Refined(homography, corner_covariance, likeness, blur, settled=False)
+            ncc = _median_ncc(reference, start)
+            return Refined(homography, corner_covariance, ncc, blur, settled=False)
         covariance = spread @ np.linalg.inv(information) @ spread.T
-        likeness = _median_likeness(reference, seen)
-        return Refined(refined / refined[2, 2], covariance, likeness, blur, settled)
+        ncc = _median_ncc(reference, seen)
+        return Refined(refined / refined[2, 2], covariance, ncc, blur, settled)
 
     def _side(self, homography: Array, finest: int) -> int:
         """Tiles along the longer side that take in every pixel of the frame, if they may."""
@@ -238,7 +238,7 @@ def _means(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _likeness(reference: _Appearance, seen: _Appearance) -> Picture:
+def _ncc(reference: _Appearance, seen: _Appearance) -> Picture:
     """Correlation of each tile, -1..1; 0 where the frame does not show it."""
     product = _means(reference.grey * seen.grey) - reference.mean * seen.mean
     alike: Picture = seen.valid * product / np.sqrt(reference.variance * seen.variance)
@@ -248,7 +248,7 @@ def _likeness(reference: _Appearance, seen: _Appearance) -> Picture:
 def _score(reference: _Appearance, seen: _Appearance) -> float:
     """Mean squared correlation of the tiles, by the contrast they show."""
     weight = np.sqrt(seen.variance) * seen.valid
-    alike = np.maximum(_likeness(reference, seen), 0.0)
+    alike = np.maximum(_ncc(reference, seen), 0.0)
     return float((alike * alike * weight).sum() / max(float(weight.sum()), 1e-9))
 
 
@@ -257,9 +257,9 @@ def _independent(blur: float) -> float:
     return 1.0 / (4 * math.pi * (_SMOOTH**2 + blur**2))
 
 
-def _median_likeness(reference: _Appearance, seen: _Appearance) -> float:
+def _median_ncc(reference: _Appearance, seen: _Appearance) -> float:
     """Median correlation of the tiles: an occluder over less than half of them does not count."""
-    alike = _likeness(reference, seen)[seen.valid > 0]
+    alike = _ncc(reference, seen)[seen.valid > 0]
     return float(np.median(alike)) if len(alike) else 0.0
 
 
@@ -279,7 +279,7 @@ def _normal_equations(reference: _Appearance, seen: _Appearance, independent: fl
     dx = (gain * reference.dx + seen.dx) * (0.25 * (width + 2 * _EDGE))
     dy = (gain * reference.dy + seen.dy) * (0.25 * (height + 2 * _EDGE))
     mean_x, mean_y = _means(dx), _means(dy)
-    alike = (_likeness(reference, seen) - _LEAST_LIKENESS) / (1 - _LEAST_LIKENESS)
+    alike = (_ncc(reference, seen) - _LEAST_NCC) / (1 - _LEAST_NCC)
     weight = independent * TILE**2 * np.maximum(alike, 0.0) / (_means(error * error) + _NOISE**2)
     xx = (_means(dx * dx) - mean_x * mean_x) * weight
     xy = (_means(dx * dy) - mean_x * mean_y) * weight

@@ -16,7 +16,7 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.verification import Verifier
 
-STAGES = (("locate", 4), ("refine", 2), ("refine", 1), ("track", 1), ("polish", 1))
+SEARCH_STAGES = (("locate", 4), ("refine", 2), ("refine", 1), ("track", 1), ("polish", 1))
 """The network's stages in turn, and how many hypotheses of an object in a region are kept after
 each."""
 ROTATIONS = 12
@@ -59,7 +59,7 @@ class RegionSearch:
             for model in self._models(region)
             for rotation in self._starts(region)
         ]
-        for stage, kept in STAGES:
+        for stage, kept in SEARCH_STAGES:
             found = best_of_each(self._step(stage, sampler, found), kept)
         best: dict[int, Alignment] = {}
         for hypothesis in found:

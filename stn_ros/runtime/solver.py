@@ -1,6 +1,6 @@
 """From the network's field of correspondences to homographies and how sure they are (numpy).
 
-The robust counterpart of `transformer.solver`: the same weighted least squares, repeated with
+The robust counterpart of `localization.solver`: the same weighted least squares, repeated with
 weights that fade where the field disagrees with the homography, and with the covariance of the
 result. Coordinates are normalised to the canonical patch.
 """

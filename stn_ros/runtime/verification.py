@@ -82,7 +82,7 @@ class Verifier:
         )
         numbers = inputs(
             hypothesis.evidence,
-            refined.likeness,
+            refined.ncc,
             self._step.patch("refine", sampler, model, refined.homography),
             self._step.reference_patch(model, "refine"),
         )
@@ -100,9 +100,9 @@ class Verifier:
             known.blur,
             FOLLOWED_TILES,
         )
-        if not refined.settled or refined.likeness < known.confidence_inputs["pixels"] - FADED:
+        if not refined.settled or refined.ncc < known.confidence_inputs["pixels"] - FADED:
             return None
-        numbers = {**known.confidence_inputs, "pixels": refined.likeness}
+        numbers = {**known.confidence_inputs, "pixels": refined.ncc}
         answer = self._alignment(sampler, model, refined, numbers, tracked=True, region=None)
         if not answer.accepted or uncertain(answer):
             return None
@@ -118,7 +118,7 @@ class Verifier:
         region: Region | None,
     ) -> Alignment:
         name, size = self._objects[model].name, self._objects[model].size
-        sure = confidence(numbers, self._step.bundle(model).judge)
+        sure = confidence(numbers, self._step.bundle(model).confidence_weights)
         accepted = sure >= self.threshold
         reason = f"{name}: confidence {sure:.2f} is below {self.threshold:.2f}"
         return Alignment(

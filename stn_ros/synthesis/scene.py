@@ -64,7 +64,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class LabelledFrame:
     """Where a face is in a frame.
 
     Attributes:
@@ -81,8 +81,8 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class View(Sighting):
-    """A rendered view.
+class RenderedFrame(LabelledFrame):
+    """A rendered frame, and what it was rendered with.
 
     Attributes:
         camera: 3x3, the pinhole camera's matrix for `frame`.
@@ -138,15 +138,15 @@ def face_homography(
     return homography
 
 
-def render_view(
+def render_frame(
     rng: np.random.Generator,
     face: Picture,
     backdrop: Backdrop,
     conditions: Conditions,
     frame_size: tuple[int, int] = (640, 480),
     near_only: bool = False,
-) -> View:
-    """Render one view of `face`, drawn at random within `conditions`.
+) -> RenderedFrame:
+    """Render a frame that shows `face`, drawn at random within `conditions`.
 
     Args:
         rng: all randomness comes from here. face: (h, w, 3) uint8 BGR.
@@ -178,7 +178,7 @@ def render_view(
     if rng.random() < conditions.compressed:
         frame = _jpeg(frame, int(rng.integers(40, 95)))
 
-    return View(
+    return RenderedFrame(
         frame=frame,
         homography=homography,
         camera=shift @ camera,

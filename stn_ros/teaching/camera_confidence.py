@@ -16,29 +16,31 @@ from tqdm import tqdm
 
 from stn_ros.geometry.homography import Array
 from stn_ros.runtime.alignment import Region
-from stn_ros.runtime.bundle import NetworkBundle, set_judge
+from stn_ros.runtime.bundle import NetworkBundle, set_confidence_weights
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.confidence import RIGHT_PX, WRONG_PX, WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching.sightings import JITTER, sighting_error
 
-STRANGERS = 12
+DISTRACTORS = 12
 """Faces that are asked for in turn where the object is."""
 FAR_OFF = 0.45
 """How far the edges of a bad region are off at most, in its width and height."""
 
 
-def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: int = 0) -> float:
+def adapt_confidence(
+    model: ObjectModel, sightings: Sequence[LabelledFrame], seed: int = 0
+) -> float:
     """Shift the confidence of an object's own network to where right and wrong answers part.
 
     In each sighting it is asked for the object in a region as a detector gives it, for the object
-    in a bad region, which leads astray more often than not, and for a stranger.
+    in a bad region, which leads astray more often than not, and for a distractor.
 
     Args:
         model: with the folder of its own network, in which the bias of the confidence is replaced,
-            and with the turns under which it looks alike.
+            and with the rotations under which it looks alike.
 
     Returns:
         The shift of the bias, see `confidence_shift`.
@@ -49,21 +51,21 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
     if model.network is None:
         raise ValueError(f"{model.name} has no network of its own: its confidence is everybody's")
     bundle = NetworkBundle.load(model.network)
-    strangers = [
+    distractors = [
         ObjectModel(
-            f"stranger_{i}", artwork.draw(i, model.size, split="train"), network=model.network
+            f"distractor_{i}", artwork.draw(i, model.size, split="train"), network=model.network
         )
-        for i in range(STRANGERS)
+        for i in range(DISTRACTORS)
     ]
-    canonicalizer = Canonicalizer(bundle, [model, *strangers], CanonicalizerSettings(threads=0))
+    canonicalizer = Canonicalizer(bundle, [model, *distractors], CanonicalizerSettings(threads=0))
     rng = np.random.default_rng(seed)
     right: list[float] = []
     wrong: list[float] = []
     for index, sighting in enumerate(tqdm(sightings, desc="confidence", unit="frame")):
-        box, stranger = np.array(sighting.box), strangers[index % STRANGERS].name
+        box, distractor = np.array(sighting.box), distractors[index % DISTRACTORS].name
         regions = [
             Region(name, *(box + rng.uniform(-off, off, 4) * np.tile(box[2:], 2)).tolist())
-            for name, off in ((model.name, JITTER), (model.name, FAR_OFF), (stranger, JITTER))
+            for name, off in ((model.name, JITTER), (model.name, FAR_OFF), (distractor, JITTER))
         ]
         for answer in canonicalizer.process(sighting.frame, regions):
             known = answer.object_name == model.name
@@ -71,7 +73,8 @@ def adapt_confidence(model: ObjectModel, sightings: Sequence[Sighting], seed: in
             if answer.confidence > 0 and not RIGHT_PX <= error <= WRONG_PX:
                 (right if error < RIGHT_PX else wrong).append(logit(answer.confidence))
     shift = confidence_shift(np.array(right), np.array(wrong))
-    set_judge(model.network, {**bundle.judge, "bias": bundle.judge["bias"] + shift})
+    weights = bundle.confidence_weights
+    set_confidence_weights(model.network, {**weights, "bias": weights["bias"] + shift})
     return shift
 
 

@@ -20,10 +20,10 @@ from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import OBJECT_FILE, models_folder, objects_folder
 from stn_ros.runtime.pipeline import Pipeline
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching import face
 from stn_ros.teaching.outline import Picture
-from stn_ros.teaching.self_test import STRANGERS, SelfTest, mistaken_strangers, self_test, table
+from stn_ros.teaching.self_test import DISTRACTORS, SelfTest, mistaken_distractors, self_test, table
 from stn_ros.teaching.sightings import HELD_OUT, agreement, find_sightings
 
 DESCRIPTION = """\
@@ -39,14 +39,14 @@ with --cropped, for one of a camera's format (4:3, 3:2, 16:9) always. If that go
 corners (--corners) or click them (--click). Of a picture with transparent parts the face is what is
 opaque.
 
-Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance, turns
-that look alike, and whether there is texture enough; self_test.jpg in the object's folder shows
-sixteen of the views. An object of which less than four fifths of them are right is not written,
-and the command ends with 1. Further photos are no part of the object: each is tried, and it is said
-whether the object is recognised in it.
+Teaching ends with a self-test on rendered views: the errors to expect by tilt and distance,
+rotations that look alike, and whether there is texture enough; self_test.jpg in the object's folder
+shows sixteen of the views. An object of which less than four fifths of them are right is not
+written, and the command ends with 1. Further photos are no part of the object: each is tried, and
+it is said whether the object is recognised in it.
 
 With --tune the network is trained on for this object alone, and the object keeps that network if
-the self-test is better with it and no more strangers are taken for the object. An object with its
+the self-test is better with it and no more distractors are taken for the object. An object with its
 own network costs the robot more time: no other object shares its batches.
 
 With --frames too it is trained on what one camera sees as well, without labels: the object is
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     model = ObjectModel.load(folder)
     print(_report(model, tested))
     for path, other in tries:
-        print(f"{path}: {_try(bundle, model, other)}")
+        print(f"{path}: {tried(bundle, model, other)}")
     print(f"{'replaced' if replaced else 'written'}: {folder} (views: {folder / PICTURE})")
     return 0
 
@@ -166,14 +166,18 @@ def make_object(
 
 
 def tune_object(
-    network: Path, model: ObjectModel, minutes: float, folder: Path, sightings: Sequence[Sighting]
+    network: Path,
+    model: ObjectModel,
+    minutes: float,
+    folder: Path,
+    sightings: Sequence[LabelledFrame],
 ) -> None:
     """Write to `folder` the network of folder `network`, tuned for an object.
 
     With sightings its confidence is set anew for the camera that took them.
     """
     from stn_ros.teaching.camera_confidence import adapt_confidence
-    from stn_ros.training.tune import tune
+    from stn_ros.training.network.tune import tune
 
     tune(network, model.name, model.reference, minutes, folder, sightings=sightings)
     if sightings:
@@ -186,14 +190,14 @@ def keep_better(
     model: ObjectModel,
     tested: SelfTest,
     tuned: Path,
-    held_out: Sequence[Sighting] = (),
+    held_out: Sequence[LabelledFrame] = (),
 ) -> tuple[ObjectModel, SelfTest, str]:
     """The object with its tuned network if it is better so, else as it was.
 
-    Better in the self-test is fewer turns that it is mixed up under (they count as right), then a
-    larger share of right answers, then a smaller median corner error. With sightings it is enough
-    that turns and share are no worse, and the sightings decide, see `agreement`. In any case no
-    more strangers may be taken for it.
+    Better in the self-test is fewer rotations that it is mixed up under (they count as right), then
+    a larger share of right answers, then a smaller median corner error. With sightings it is enough
+    that rotations and share are no worse, and the sightings decide, see `agreement`. In any case no
+    more distractors may be taken for it.
 
     Args:
         bundle: the network `tested` was measured with. tuned: network folder.
@@ -220,8 +224,8 @@ def keep_better(
         better = _rank(retested) > _rank(tested)
     if not better:
         return model, tested, f"{change}; no better, so the tuned network is dropped"
-    before, after = (mistaken_strangers(bundle, each) for each in (model, own))
-    change += f"; of {STRANGERS} strangers {before} taken for it before, {after} after"
+    before, after = (mistaken_distractors(bundle, each) for each in (model, own))
+    change += f"; of {DISTRACTORS} distractors {before} taken for it before, {after} after"
     if after > before:
         return model, tested, f"{change}; too credulous, so the tuned network is dropped"
     return own, retested, f"{change}; better, so this object keeps the tuned network"
@@ -235,8 +239,8 @@ def _rank(tested: SelfTest) -> tuple[int, float, float]:
 def _figures(tested: SelfTest) -> str:
     error = tested.report["corner_error_px"]
     median = "no corner error" if error is None else f"median corner error {error:.2f} px"
-    turns = f" up to {len(tested.symmetry)} look-alike turns" if tested.symmetry else ""
-    return f"{tested.report['right']:.1%} right{turns}, {median}"
+    rotations = f" up to {len(tested.symmetry)} look-alike rotations" if tested.symmetry else ""
+    return f"{tested.report['right']:.1%} right{rotations}, {median}"
 
 
 def _check_tuning(minutes: float) -> None:
@@ -244,12 +248,12 @@ def _check_tuning(minutes: float) -> None:
     if not 0 < minutes < math.inf:
         raise ValueError(f"--tune {minutes:g}: must be the minutes of training, more than 0")
     try:
-        import stn_ros.training.tune  # noqa: F401  PyTorch is no part of the robot's install.
+        import stn_ros.training.network.tune  # noqa: F401  PyTorch is no part of the robot's install.
     except ModuleNotFoundError as error:
         raise ValueError(f"--tune: {error.name} is missing: pip install 'stn_ros[train]'") from None
 
 
-def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> list[Sighting]:
+def _found(bundle: NetworkBundle, model: ObjectModel, recording: Recording) -> list[LabelledFrame]:
     found = find_sightings(bundle, model, recording)
     print(
         f"frames: {found.read} read, {model.name} seen in {found.answered}, "
@@ -292,13 +296,13 @@ def _refusal(model: ObjectModel, tested: SelfTest) -> str:
 def _report(model: ObjectModel, tested: SelfTest) -> str:
     lines = [table(tested.report), f"texture: {tested.report['texture']}"]
     if not model.symmetry:
-        lines.append("look-alike turns: none")
+        lines.append("look-alike rotations: none")
     if model.size_m is None:
         lines.append("no --size: views are aligned, but there is no pose")
     return "\n".join([*lines, *(f"note: {warning}" for warning in tested.warnings)])
 
 
-def _try(bundle: NetworkBundle, model: ObjectModel, photo: Picture) -> str:
+def tried(bundle: NetworkBundle, model: ObjectModel, photo: Picture) -> str:
     """Whether the object is recognised in a further photo, in words."""
     found = Pipeline(Canonicalizer(bundle, [model])).find(photo).sightings
     if not found:

@@ -27,12 +27,12 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
 from stn_ros.teaching.outline import Picture
-from stn_ros.teaching.poses import pose_error, pose_of_homography
+from stn_ros.teaching.pose_error import pose_error, pose_of_homography
 from stn_ros.teaching.texture import (
     corner_deviation,
-    likeness,
-    look_alike_turns,
-    turned_homographies,
+    look_alike_rotations,
+    rotated_ncc,
+    symmetry_homographies,
 )
 
 FRAME_SIZE = (640, 480)
@@ -41,7 +41,7 @@ TILTS = ((0, 15), (15, 35), (35, 55))
 LONG_SIDES = ((60, 100), (100, 180), (180, 260))
 CELLS = tuple((tilt, side) for tilt in range(len(TILTS)) for side in range(len(LONG_SIDES)))
 VIEWS_PER_CELL = 4
-STRANGERS = 54
+DISTRACTORS = 54
 # Least deviation of a corner, in shares of the long side, from which a texture is called so.
 POOR_TEXTURE, FAIR_TEXTURE = 0.02, 0.005
 _CONFUSED_SHARE = 0.1
@@ -61,7 +61,7 @@ class SelfTest:
 
     Attributes:
         report: figures as plain YAML values, see `self_test`.
-        symmetry: turns under which the object is to be treated as looking alike.
+        symmetry: rotations under which the object is to be treated as looking alike.
         warnings: what the user should know, a sentence each.
         picture: BGR uint8, sixteen views: the frame around the object and what was made of it.
     """
@@ -85,8 +85,8 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
 
     The camera has 640x480 px and a focal length of 600 px; the views differ in roll, place, light,
     blur and noise. The report holds, for each of 3 x 3 cells of tilt (degrees) and seen length
-    (pixels): the share of right answers (corner error below 3 px, look-alike turns allowed), the
-    share published, the median corner error, and for an object of known size the distance in
+    (pixels): the share of right answers (corner error below 3 px, look-alike rotations allowed),
+    the share published, the median corner error, and for an object of known size the distance in
     metres and the median error of the pose (degrees, and per cent of the distance). The share of
     right answers and the median corner error are given of all views together, too.
 
@@ -98,8 +98,8 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
     for index in tqdm(range(len(CELLS) * VIEWS_PER_CELL), desc="self-test", unit="view"):
         cell = CELLS[index % len(CELLS)]
         views.append(_seen(rng, canonicalizer, model, model.reference, cell))
-    symmetry, look_alike = _judge_look_alikes(model, views)
-    texture = _judge_texture(model)
+    symmetry, look_alike = _find_look_alikes(model, views)
+    texture = _assess_texture(model)
     rows = [
         _row(model, symmetry, cell, [view for view in views if view.cell == cell]) for cell in CELLS
     ]
@@ -117,8 +117,8 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
         "camera": {"size": list(FRAME_SIZE), "focal_px": FOCAL},
         "texture": texture["verdict"],
         "least_corner_deviation_percent": texture["percent"],
-        "likeness_under_turns": look_alike["likeness"],
-        "confused_turns_share": look_alike["confused"],
+        "ncc_under_rotations": look_alike["ncc"],
+        "confused_rotations_share": look_alike["confused"],
         "right": round(sum(error < RIGHT_PX for error in errors) / len(errors), 3),
         "corner_error_px": _median(errors),
         "cells": rows,
@@ -126,17 +126,17 @@ def self_test(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> SelfT
     return SelfTest(report, symmetry, tuple(warnings), _picture(model, symmetry, views))
 
 
-def mistaken_strangers(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> int:
-    """In how many of `STRANGERS` views of other faces the object is published.
+def mistaken_distractors(bundle: NetworkBundle, model: ObjectModel, seed: int = 0) -> int:
+    """In how many of `DISTRACTORS` views of other faces the object is published.
 
     The faces are drawn by seed, in the object's size, and shown as in the self-test.
     """
     rng = np.random.default_rng(seed)
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
     mistaken = 0
-    for index in tqdm(range(STRANGERS), desc="strangers", unit="view"):
-        stranger = artwork.draw(index, model.size, split="held_out")
-        view = _seen(rng, canonicalizer, model, stranger, CELLS[index % len(CELLS)])
+    for index in tqdm(range(DISTRACTORS), desc="distractors", unit="view"):
+        distractor = artwork.draw(index, model.size, split="held_out")
+        view = _seen(rng, canonicalizer, model, distractor, CELLS[index % len(CELLS)])
         mistaken += bool(view.found and view.found.accepted)
     return mistaken
 
@@ -229,12 +229,12 @@ def _rendered(rng: np.random.Generator, face: Picture, homography: Array) -> Pic
 
 
 def _error(model: ObjectModel, symmetry: tuple[int, ...], view: _View) -> float:
-    """Corner error in pixels, the least over the turns that look alike; infinite if not found."""
+    """Corner error in pixels, the least over look-alike rotations; infinite if not found."""
     if view.found is None:
         return math.inf
     return min(
-        corner_error(view.found.homography, compose(view.homography, turn), model.size)
-        for turn in turned_homographies(model.size, symmetry)
+        corner_error(view.found.homography, compose(view.homography, rotation), model.size)
+        for rotation in symmetry_homographies(model.size, symmetry)
     )
 
 
@@ -274,53 +274,53 @@ def _pose_error(
     if view.found is None or not is_visible_face(view.found.homography, model.size):
         return None
     pose = planar_pose(view.found.corners, model.size_m, _CAMERA, view.found.corner_covariance)[0]
-    turned = [compose(view.homography, t) for t in turned_homographies(model.size, symmetry)]
-    truths = [pose_of_homography(each, model.size, model.size_m, _CAMERA) for each in turned]
+    rotated = [compose(view.homography, t) for t in symmetry_homographies(model.size, symmetry)]
+    truths = [pose_of_homography(each, model.size, model.size_m, _CAMERA) for each in rotated]
     return min(pose_error(pose, *truth) for truth in truths)
 
 
-def _judge_look_alikes(
+def _find_look_alikes(
     model: ObjectModel, views: Sequence[_View]
 ) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """Turns to treat as looking alike: by the picture alone, or because the network mixes them up.
+    """Rotations that look alike: by the picture alone, or because the network mixes them up.
 
     A face whose halves differ by a small mark only is told apart by neither at a distance.
     """
-    symmetry = look_alike_turns(model.reference)
-    alike = {turn: round(likeness(model.reference, turn), 3) for turn in (90, 180)}
+    symmetry = look_alike_rotations(model.reference)
+    alike = {rotation: round(rotated_ncc(model.reference, rotation), 3) for rotation in (90, 180)}
     wrong = [view for view in views if view.found and _error(model, (), view) >= RIGHT_PX]
     w, h = model.size
     groups = [(180,)] + ([(90, 180, 270)] if max(w, h) < 1.05 * min(w, h) else [])
     confused = {}
     for group in groups:
-        turned = sum(_error(model, group, view) < RIGHT_PX for view in wrong)
-        confused[group] = turned / len(views)
+        explained = sum(_error(model, group, view) < RIGHT_PX for view in wrong)
+        confused[group] = explained / len(views)
     warnings = []
     for group in groups:
         extra = confused[group] - (confused[(180,)] if len(group) > 1 else 0)
         if set(group) <= set(symmetry):
             warnings.append(
-                f"looks alike when turned by {_turns(group)}: poses are given up to such a turn"
+                f"looks alike when rotated by {_degrees(group)}: poses are given up to that"
             )
         elif extra > _CONFUSED_SHARE:
             symmetry = group
             warnings.append(
-                f"turned by {_turns(group)} it is mixed up in {extra:.0%} of the views, so it is "
-                "treated as looking alike: poses are given up to such a turn; a mark on one side "
+                f"rotated by {_degrees(group)} it is mixed up in {extra:.0%} of the views, so it "
+                "is treated as looking alike: poses are given up to that; a mark on one side "
                 "of the face would help"
             )
     return symmetry, {
-        "likeness": alike,
+        "ncc": alike,
         "confused": round(max(confused.values()), 3),
         "warnings": warnings,
     }
 
 
-def _turns(group: tuple[int, ...]) -> str:
-    return " or ".join(str(turn) for turn in group) + " degrees"
+def _degrees(group: tuple[int, ...]) -> str:
+    return " or ".join(str(rotation) for rotation in group) + " degrees"
 
 
-def _judge_texture(model: ObjectModel) -> dict[str, Any]:
+def _assess_texture(model: ObjectModel) -> dict[str, Any]:
     deviation = corner_deviation(model.reference)
     warnings: list[str] = []
     if deviation < FAIR_TEXTURE:

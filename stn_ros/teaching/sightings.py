@@ -23,8 +23,8 @@ from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.runtime.region_source import WholeImage
 from stn_ros.runtime.sampling import FrameSampler
-from stn_ros.synthesis.scene import Sighting, clipped_box, nearby
-from stn_ros.teaching.texture import turned_homographies
+from stn_ros.synthesis.scene import LabelledFrame, clipped_box, nearby
+from stn_ros.teaching.texture import symmetry_homographies
 
 LEAST = 30
 """Sightings from which a network can be tuned and judged."""
@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
     read: int
     answered: int
-    sightings: list[Sighting]
+    sightings: list[LabelledFrame]
 
 
 class Agreement(NamedTuple):
@@ -71,7 +71,7 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
     """
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
     pipeline, source = Pipeline(canonicalizer), WholeImage([model], SEARCHES)
-    kept: list[Sighting] = []
+    kept: list[LabelledFrame] = []
     read = answered = seen = 0
     every, last = 1, None
     bar = tqdm(recording, total=recording.count or None, desc="frames", unit="frame")
@@ -100,7 +100,7 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
 
 
 def agreement(
-    bundle: NetworkBundle, model: ObjectModel, sightings: Sequence[Sighting], seed: int = 0
+    bundle: NetworkBundle, model: ObjectModel, sightings: Sequence[LabelledFrame], seed: int = 0
 ) -> Agreement:
     """Find the object anew in regions around where it was seen, as a detector would give them.
 
@@ -121,10 +121,10 @@ def agreement(
     return Agreement(right / len(sightings), float(np.median(errors)))
 
 
-def sighting_error(model: ObjectModel, sighting: Sighting, answer: Alignment) -> float:
-    """Corner error of an answer in pixels, the least over the turns that look alike."""
-    turns = turned_homographies(model.size, model.symmetry)
-    truths = [compose(sighting.homography, turn) for turn in turns]
+def sighting_error(model: ObjectModel, sighting: LabelledFrame, answer: Alignment) -> float:
+    """Corner error of an answer in pixels, the least over the rotations that look alike."""
+    rotations = symmetry_homographies(model.size, model.symmetry)
+    truths = [compose(sighting.homography, rotation) for rotation in rotations]
     return min(corner_error(answer.homography, truth, model.size) for truth in truths)
 
 
@@ -133,11 +133,11 @@ def _moved(last: Alignment, now: Alignment) -> bool:
     return bool(apart > MOVED * longest_side(now.corners))
 
 
-def _sighting(frame: NDArray[np.uint8], answer: Alignment, model: ObjectModel) -> Sighting:
+def _sighting(frame: NDArray[np.uint8], answer: Alignment, model: ObjectModel) -> LabelledFrame:
     left, top, right, bottom = nearby(answer.corners, (frame.shape[1], frame.shape[0]))
     seen = FrameSampler(frame).sample(answer.homography, model.size)[..., 3]
     shift = np.array([[1.0, 0, -left], [0, 1.0, -top], [0, 0, 1.0]])
-    return Sighting(
+    return LabelledFrame(
         frame=frame[top:bottom, left:right].copy(),
         homography=shift @ answer.homography,
         box=clipped_box(answer.corners - (left, top), (right - left, bottom - top)),

@@ -56,41 +56,43 @@ def corner_deviation(reference: NDArray[np.uint8], noise: float = 8.0) -> float:
     return math.sqrt(total / 4)
 
 
-def likeness(reference: NDArray[np.uint8], turn: int) -> float:
-    """Correlation (-1..1) of a picture with itself turned by 90, 180 or 270 degrees.
+def rotated_ncc(reference: NDArray[np.uint8], rotation: int) -> float:
+    """NCC (-1..1) of a picture with itself rotated by 90, 180 or 270 degrees.
 
     Colours count; both are smoothed to 32 px and may be shifted by a pixel or two, so a smudge or
     a print slightly off centre does not hide that a face looks alike.
     """
     side = 32
     small = cv2.resize(reference, (side, side), interpolation=cv2.INTER_AREA)
-    turned = np.ascontiguousarray(np.rot90(small, -turn // 90))
+    rotated = np.ascontiguousarray(np.rot90(small, -rotation // 90))
     small = small.astype(np.float32) - small.mean(axis=(0, 1), dtype=np.float32)
-    turned = cv2.copyMakeBorder(turned, 2, 2, 2, 2, cv2.BORDER_REPLICATE).astype(np.float32)
+    rotated = cv2.copyMakeBorder(rotated, 2, 2, 2, 2, cv2.BORDER_REPLICATE).astype(np.float32)
     best = -1.0
     for top in range(5):
         for left in range(5):
-            other = turned[top : top + side, left : left + side]
+            other = rotated[top : top + side, left : left + side]
             other = other - other.mean(axis=(0, 1))
             power = math.sqrt(float((small**2).sum()) * float((other**2).sum()))
             best = max(best, float((small * other).sum()) / max(power, 1e-6))
     return best
 
 
-def look_alike_turns(reference: NDArray[np.uint8], least: float = _LOOK_ALIKE) -> tuple[int, ...]:
-    """The in-plane turns under which the face can not be told from itself.
+def look_alike_rotations(
+    reference: NDArray[np.uint8], least: float = _LOOK_ALIKE
+) -> tuple[int, ...]:
+    """The in-plane rotations under which the face can not be told from itself.
 
     Returns:
         (), (180,) or, for a square face, (90, 180, 270).
     """
-    if likeness(reference, 180) < least:
+    if rotated_ncc(reference, 180) < least:
         return ()
     h, w = reference.shape[:2]
-    if max(w, h) < _SQUARE * min(w, h) and likeness(reference, 90) >= least:
+    if max(w, h) < _SQUARE * min(w, h) and rotated_ncc(reference, 90) >= least:
         return (90, 180, 270)
     return (180,)
 
 
-def turned_homographies(size: tuple[int, int], symmetry: tuple[int, ...]) -> list[Array]:
-    """Canonical -> canonical homographies of the turns that look alike, the identity first."""
-    return [quarter_rotation(size, turn) for turn in (0, *symmetry)]
+def symmetry_homographies(size: tuple[int, int], symmetry: tuple[int, ...]) -> list[Array]:
+    """Canonical -> canonical homographies of the rotations that look alike, the identity first."""
+    return [quarter_rotation(size, rotation) for rotation in (0, *symmetry)]

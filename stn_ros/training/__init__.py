@@ -1,1 +1,1 @@
-"""Data, objectives, training and export of the shipped network."""
+"""Training: of the shipped network (`network`), of transformers by a recipe (`alignment`)."""

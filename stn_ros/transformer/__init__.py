@@ -1,7 +1,7 @@
 """The Spatial Transformer in PyTorch: localization network, grid generator and sampler.
 
-What a network is built of is named here. The network that the package ships is made of `network`,
-`solver` and `cascade`; `export` (ONNX) is imported when it is needed.
+What a network is built of is named here; `export` (ONNX) is imported when it is needed. The network
+that the package ships is in `stn_ros.localization`.
 """
 
 from stn_ros.transformer.families import (

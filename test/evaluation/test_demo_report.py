@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stn_ros.evaluation import demo_report
-from stn_ros.evaluation.demo_report import Pose, Recording, Snapshot
+from stn_ros.evaluation.demo_report import Observation, Pose, Snapshot
 from stn_ros.runtime.object_model import ObjectModel
 
 K = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
@@ -29,7 +29,7 @@ def pose(x=0.0, z=0.6, score=1.0) -> Pose:
     return Pose(FACING, np.array([x, 0.0, z]), score)
 
 
-def recording(**changes) -> Recording:
+def observation(**changes) -> Observation:
     """Four images of box and lid in 0.2 s; the third was dropped, the lid is hidden in the last."""
     inputs = [i * FRAME for i in range(4)]
     answered = [inputs[0], inputs[1], inputs[3]]
@@ -51,7 +51,7 @@ def recording(**changes) -> Recording:
         },
         "K": K,
     }
-    return Recording(**{**values, **changes})
+    return Observation(**{**values, **changes})
 
 
 def test_face_in_camera_has_the_convention_s_corners_in_order():
@@ -73,7 +73,7 @@ def test_errors_of_a_shift_and_of_a_turn():
 
 
 def test_rates_drops_and_latency():
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
     assert (run["frames"], run["dropped"]) == (4, 1)
     assert (run["input_hz"], run["output_hz"]) == pytest.approx((20.0, 15.0))
     assert run["latency_p50_ms"] == pytest.approx(20.0)
@@ -88,7 +88,7 @@ def test_rates_drops_and_latency():
 
 
 def test_errors_are_those_of_all_published_poses():
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
     box = run["objects"]["box"]
     assert box["corner_error_px_median"] == pytest.approx(1.0)
     assert box["corner_error_px_p90"] == pytest.approx(1.8)
@@ -97,12 +97,12 @@ def test_errors_are_those_of_all_published_poses():
     assert run["translation_error_mm_median"] == pytest.approx(0.5)  # of 0, 0, 1, 2
 
 
-def shifted(**by: float) -> Recording:
+def shifted(**by: float) -> Observation:
     """All images answered with one object, each pose off by `by`: x or z in metres."""
     at = {"x": 0.05, "z": 0.6}
-    stamps = recording().inputs
+    stamps = observation().inputs
     off = pose(**{axis: value + by.get(axis, 0.0) for axis, value in at.items()})
-    return recording(
+    return observation(
         received={stamp: stamp + 10 * MS for stamp in stamps},
         views={"box": set(stamps)},
         poses={stamp: {"box": off} for stamp in stamps},
@@ -131,7 +131,7 @@ def test_a_turn_of_the_face_is_not_right():
 def test_a_few_wild_poses_are_not_right_though_the_median_is():
     stamps = [i * FRAME for i in range(20)]
     poses = {stamp: {"box": pose(0.02 if i < 3 else 0.0)} for i, stamp in enumerate(stamps)}
-    some = recording(
+    some = observation(
         inputs=stamps,
         received={stamp: stamp for stamp in stamps},
         views={"box": set(stamps)},
@@ -143,7 +143,7 @@ def test_a_few_wild_poses_are_not_right_though_the_median_is():
 
 
 def test_silence_in_answered_images_is_not_right_at_any_rate():
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
     assert run["objects"]["box"]["answered_well"] == 1.0
     assert run["objects"]["lid"]["answered_well"] == 0.5
     reason = "lid gave views and poses in 50% of the answered images it is in view in; 80% are owed"
@@ -151,7 +151,7 @@ def test_silence_in_answered_images_is_not_right_at_any_rate():
 
 
 def test_poses_of_instances_that_are_not_there_are_not_right():
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
     assert (run["poses"], run["surplus_poses"]) == (5, 1)
     assert "1 of 5 poses are of second instances that are not there" in demo_report.shortfalls(
         run, 0.0
@@ -159,7 +159,7 @@ def test_poses_of_instances_that_are_not_there_are_not_right():
 
 
 def test_shortfalls_name_drops_and_the_object_that_is_short():
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
 
     def rates(demand: float) -> list[str]:
         return [r for r in demo_report.shortfalls(run, demand) if "demanded" in r or "dropped" in r]
@@ -174,14 +174,14 @@ def test_shortfalls_name_drops_and_the_object_that_is_short():
 
 
 def test_object_without_size_owes_views_only():
-    without_poses = recording(poses={stamp: {} for stamp in recording().received})
+    without_poses = observation(poses={stamp: {} for stamp in observation().received})
     run = demo_report.figures(without_poses, [model("box", None)])
     assert demo_report.shortfalls(run, 10.0) == []
     assert run["latency_p50_ms"] is None
 
 
 def test_nothing_received_is_no_success():
-    nothing = recording(inputs=[], received={}, views={"box": set()}, poses={}, truth={}, K=None)
+    nothing = observation(inputs=[], received={}, views={"box": set()}, poses={}, truth={}, K=None)
     run = demo_report.figures(nothing, [model("box")])
     reasons = demo_report.shortfalls(run, 1.0)
     assert any("0.0 images" in reason for reason in reasons)
@@ -190,14 +190,14 @@ def test_nothing_received_is_no_success():
 
 
 def test_without_truth_one_object_found_is_enough():
-    run = demo_report.figures(recording(truth={}), [model("box"), model("lid")])
+    run = demo_report.figures(observation(truth={}), [model("box"), model("lid")])
     assert demo_report.shortfalls(run, 0.0) == demo_report.shortfalls(run, 10.0) == []
     assert run["corner_error_px_median"] is None
     assert "corner error" not in demo_report.text(run)
 
 
 def test_text_and_json_hold_the_figures(tmp_path):
-    run = demo_report.figures(recording(), [model("box"), model("lid")])
+    run = demo_report.figures(observation(), [model("box"), model("lid")])
     text = demo_report.text(run)
     assert "dropped 1 of 4" in text
     assert "1.00 / 1.80 px" in text

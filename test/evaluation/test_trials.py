@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stn_ros.evaluation import report
+from stn_ros.evaluation import benchmark_report
 from stn_ros.evaluation.trials import (
     Answer,
     Outcome,
@@ -100,13 +100,13 @@ def test_every_trial_is_put_to_every_contestant(tmp_path: Path) -> None:
         "silent": lambda _: Answer(None, False, 0.002),
     }
     outcomes = hold(trials, contestants, len(trials))
-    summary = report.summarise(outcomes)
+    summary = benchmark_report.summarise(outcomes)
     assert summary["good"]["accuracy"]["g"]["right"] == 1
     assert summary["good"]["at_threshold"]["absent_rejected"] == 1
     assert summary["silent"]["accuracy"]["g"]["right"] == 0
-    page = report.markdown("Benchmark", summary, ["a note"])
+    page = benchmark_report.markdown("Benchmark", summary, ["a note"])
     assert "| g | 2 | **100.0 %** | 34-100 % | 0.00 px | 1 | 0.0 % | 0-66 % | none | 2 |" in page
-    report.write(tmp_path / "out", "table", page, {"figures": summary})
+    benchmark_report.write(tmp_path / "out", "table", page, {"figures": summary})
     figures = json.loads((tmp_path / "out" / "table.json").read_text())["figures"]
     assert figures["silent"]["accuracy"]["g"]["median_px"] is None
     assert (tmp_path / "out" / "table.md").read_text() == page

@@ -56,14 +56,14 @@ def test_the_true_homography_shows_the_true_view(drives):
     grid = road.true_grid(drives.theta)
     weight = (road.seen(grid) > 0).flatten(1)
 
-    def likeness(theta):
+    def ncc(theta):
         seen = sample(drives.pictures, road.true_grid(theta)).flatten(1)
         pairs = zip(seen, drives.views.flatten(1), weight, strict=True)
         return np.median([np.corrcoef(a[w], b[w])[0, 1] for a, b, w in pairs])
 
     at_rest = road.at_rest().expand(len(drives.theta), -1, -1)
-    assert likeness(drives.theta) > 0.6
-    assert likeness(drives.theta) > likeness(at_rest) + 0.15
+    assert ncc(drives.theta) > 0.6
+    assert ncc(drives.theta) > ncc(at_rest) + 0.15
 
 
 def test_misplaced_is_in_metres():

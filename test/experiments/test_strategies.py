@@ -10,7 +10,7 @@ from strategies import Settings, jobs, recipe, training_views
 
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.training.alignment_data import render_views
+from stn_ros.training.alignment.data import render_views
 
 SETTINGS = Settings("tea_box", 40, 1, batch=8)
 

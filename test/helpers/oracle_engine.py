@@ -35,8 +35,8 @@ def flat_model(name: str, network: Path | None = None) -> ObjectModel:
 def bundle(**weights: float) -> NetworkBundle:
     """A network's description; confidence is the logistic of `present` unless said otherwise."""
     nowhere = Path("nowhere.onnx")
-    judge = {"present": 1.0, **weights}
-    return NetworkBundle(nowhere, nowhere, nowhere, dict(PATCHES), judge, 1.0, {})
+    confidence_weights = {"present": 1.0, **weights}
+    return NetworkBundle(nowhere, nowhere, nowhere, dict(PATCHES), confidence_weights, 1.0, {})
 
 
 class Oracle:

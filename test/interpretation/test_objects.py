@@ -15,7 +15,7 @@ from stn_ros.interpretation.objects import CONDITIONS, Stages, explain_object, s
 from stn_ros.interpretation.sensitivity import MAPS, share_inside
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
-from stn_ros.synthesis.scene import render_view
+from stn_ros.synthesis.scene import render_frame
 from stn_ros.synthesis.textures import Textures
 
 
@@ -32,7 +32,7 @@ def tea_box():
 
 def test_a_walk_goes_from_the_region_to_the_pixel(tea_box):
     rng = np.random.default_rng(4)
-    view = render_view(rng, tea_box.reference, Textures("held_out").background, CONDITIONS)
+    view = render_frame(rng, tea_box.reference, Textures("held_out").background, CONDITIONS)
     stages = Stages(tea_box)
     walk = stages.walk(view.frame, view.box)
     errors = [corner_error(each, view.homography, view.size) for each in walk.homographies]
@@ -53,6 +53,7 @@ def test_a_walk_goes_from_the_region_to_the_pixel(tea_box):
     assert share_inside(maps["corners"], outline) > area + 0.1
 
 
+@pytest.mark.slow
 def test_a_page_on_a_shipped_object(tea_box, tmp_path):
     page = tmp_path / "page.html"
     wrong = explain_object(tea_box, page, views=4, seed=2, progress=False)
@@ -88,16 +89,19 @@ def test_theta_of_the_robot_follows_the_known_transform(tea_box):
     assert strip[-1].error == pytest.approx(study.stage_errors[:, -1].min(), abs=1.0)
 
 
+@pytest.mark.slow
 def test_a_network_that_was_never_trained_is_found_wrong(tea_box, tmp_path):
     import torch
 
+    from stn_ros.localization.network import LocalizationNetwork
     from stn_ros.runtime.bundle import NetworkBundle
-    from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
+    from stn_ros.training.network.export import export_bundle
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)
-    export_bundle(LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {})
+    export_bundle(
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
+    )
     model = ObjectModel("raw", tea_box.reference, network=tmp_path / "raw")
     page = tmp_path / "page.html"
     wrong = explain_object(model, page, views=2, progress=False)

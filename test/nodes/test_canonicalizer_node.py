@@ -332,6 +332,37 @@ def test_poses_views_and_transforms_of_one_frame_belong_together(graph: Graph):
         assert np.corrcoef(picture.ravel(), reference.ravel())[0, 1] > 0.8
 
 
+def test_who_has_a_view_and_its_camera_has_their_transform(graph: Graph):
+    """As `lookup_transform` without a timeout wants it, frame by frame."""
+    known: list[bool] = []
+    waiting: dict[int, int] = {}
+
+    def arrived(msg: Image | CameraInfo) -> None:
+        stamp = messages.nanoseconds(msg.header.stamp)
+        waiting[stamp] = waiting.get(stamp, 0) + 1
+        if waiting[stamp] == 2:
+            transforms = [each for tf in graph.heard["/tf"] for each in tf.transforms]
+            known.append(
+                any(
+                    each.header.stamp == msg.header.stamp and each.child_frame_id == "box/view"
+                    for each in transforms
+                )
+            )
+
+    listening = [
+        graph.robot.create_subscription(kind, f"box/aligned/{topic}", arrived, 50)
+        for kind, topic in ((Image, "image"), (CameraInfo, "camera_info"))
+    ]
+    frames = 0
+    while len(known) < 40:
+        graph.see()
+        frames += 1
+        assert frames < 200, "views do not come"
+    for each in listening:
+        graph.robot.destroy_subscription(each)
+    assert sum(known) >= 0.99 * len(known), f"{sum(known)} of {len(known)}"
+
+
 def test_overlay_is_drawn_while_somebody_looks(graph: Graph):
     subscription = graph.listen(Image, "debug/image")
     graph.wait(lambda: graph.robot.count_publishers("debug/image"), "no publisher")

@@ -119,26 +119,6 @@ def rotation(q: Quaternion) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize(
-    "axis_angle",
-    [
-        (0, 0, 0),
-        (0.3, -0.2, 0.9),
-        (math.pi, 0, 0),
-        (0, math.pi, 0),
-        (0, 0, math.pi),
-        (2.2, 2.2, 0),
-        (3.1, -0.4, 0.1),
-        (1e-9, 0, 0),
-    ],
-)
-def test_quaternion_turns_as_the_matrix_does(axis_angle: tuple[float, float, float]):
-    R = cv2.Rodrigues(np.array(axis_angle, float))[0]
-    q = detections.quaternion(R)
-    assert q.w >= 0
-    np.testing.assert_allclose(rotation(q), R, atol=1e-7)
-
-
 def test_transform_and_pose_hold_the_same():
     R = cv2.Rodrigues(np.array([0.1, 0.2, 0.3]))[0]
     t = np.array([0.1, -0.2, 0.7])

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from stn_ros.nodes.parameters import Parameters, Settings, converted, misspelt
+from stn_ros.nodes.parameters import Parameters, Settings
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 
 pytestmark = pytest.mark.ros
@@ -141,28 +141,12 @@ def test_a_value_of_a_kindred_type_is_taken(
     bench.node.destroy_node()
 
 
-def test_numbers_are_taken_for_a_list_of_floats():
-    assert converted("k", [600, 600.5], [0.0]) == [600.0, 600.5]
-    with pytest.raises(ValueError, match="k is 'x': must be a list of numbers"):
-        converted("k", "x", [0.0])
-
-
 def test_a_misspelt_parameter_is_warned_of_with_the_one_meant(context: rclpy.Context, capfd):
     Bench(context, treshold=0.7, object=["box"], rate=10.0).node.destroy_node()
     said = capfd.readouterr().err
     assert "parameter 'treshold' is unknown: is 'threshold' meant?" in said
     assert "parameter 'object' is unknown: is 'objects' meant?" in said
     assert "rate" not in said  # another node's, from a file that they share
-
-
-def test_no_parameter_of_the_simulated_camera_is_taken_for_misspelt():
-    known = [entry.name for entry in fields(Settings)]
-    camera = (
-        "objects", "rate", "width", "height", "seed", "blur", "noise",
-        "detection_rate", "detection_jitter", "frame_id", "use_sim_time",
-        "start_type_description_service", "qos_overrides./image.subscription.reliability",
-    )  # fmt: skip
-    assert misspelt(camera, known) == {}
 
 
 def test_live_parameters_change_while_configured(bench: Bench):

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed: run `make setup`")
 pytest.importorskip("rosbags", reason="rosbags is not installed: pip install 'stn_ros[bags]'")
 import rclpy
+from rclpy.clock_type import ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -91,6 +92,13 @@ def test_the_bag_comes_out_byte_for_byte_and_no_faster_than_asked(context, bag: 
     assert heard["image"][20][0] - begun > 1.6
     for node in (player, listener):
         node.destroy_node()
+
+
+def test_the_player_paces_itself_and_its_nodes_clock_stays_that_of_ros(context, bag: Path) -> None:
+    player = BagPlayer(context=context, parameter_overrides=_parameters(bag=str(bag)))
+    assert player.get_clock().clock_type is ClockType.ROS_TIME
+    assert [timer.clock.clock_type for timer in player.timers] == [ClockType.STEADY_TIME]
+    player.destroy_node()
 
 
 def test_a_missing_bag_is_named(context, tmp_path: Path) -> None:

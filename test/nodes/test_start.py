@@ -1,6 +1,7 @@
 """The nodes' processes end with status 0 and in silence, whenever they are interrupted."""
 
 import contextlib
+import os
 import random
 import re
 import signal
@@ -24,6 +25,7 @@ from stn_ros.environment import child_environment
 pytestmark = pytest.mark.ros
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PATIENCE = 300.0
+NAMESPACE = f"/own_{os.getpid()}"  # of no other graph that may share the domain
 SIZES = {
     "640x480": ("-p", "width:=640", "-p", "height:=480", "-p", "rate:=30.0"),
     "4K": ("-p", "width:=3840", "-p", "height:=2160", "-p", "rate:=10.0"),
@@ -43,7 +45,7 @@ class Process:
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [SCRIPTS / name, "--ros-args", *options],
+                [SCRIPTS / name, "--ros-args", "-r", f"__ns:={NAMESPACE}", *options],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -81,7 +83,7 @@ def wait_for_answers() -> None:
     context, answers = rclpy.Context(), []
     rclpy.init(context=context)
     listener = rclpy.create_node("listener", context=context)
-    listener.create_subscription(Detection3DArray, "objects", answers.append, 1)
+    listener.create_subscription(Detection3DArray, f"{NAMESPACE}/objects", answers.append, 1)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
     deadline = time.monotonic() + PATIENCE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, set_judge
+from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle, set_confidence_weights
 from stn_ros.runtime.engines import make_engine
 from stn_ros.runtime.paths import models_folder
 
@@ -32,13 +32,13 @@ def test_shipped_network_loads_and_answers():
     np.testing.assert_allclose(one.flow[0], motion.flow[1], atol=1e-4)
 
 
-def test_the_judge_can_be_replaced_and_nothing_else(folder):
+def test_the_confidence_weights_can_be_replaced_and_nothing_else(folder):
     before = NetworkBundle.load(folder)
     names = {path.name for path in folder.iterdir()}
-    set_judge(folder, {"bias": -1.5, "present": 0.25})
+    set_confidence_weights(folder, {"bias": -1.5, "present": 0.25})
     after = NetworkBundle.load(folder)
-    assert after.judge == {"bias": -1.5, "present": 0.25}
-    assert replace(after, judge=before.judge) == before
+    assert after.confidence_weights == {"bias": -1.5, "present": 0.25}
+    assert replace(after, confidence_weights=before.confidence_weights) == before
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -69,8 +69,9 @@ def test_damaged_file(folder):
     ("change", "message"),
     [
         ({"format": 99}, "format 99"),
+        ({"format": 1}, "format 1, this version reads 2: export"),
         ({"patches": {"locate": 48}}, "entry missing or malformed"),
-        ({"judge": None}, "entry missing or malformed"),
+        ({"confidence_weights": None}, "entry missing or malformed"),
         ({"match": "match.onnx"}, "entry missing or malformed"),
     ],
 )

@@ -23,7 +23,7 @@ from stn_ros.runtime.bundle import BUNDLE_FILE, NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
-from stn_ros.synthesis.scene import SHARP, render_view
+from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
 
 
@@ -33,7 +33,7 @@ def world():
     rng = np.random.default_rng(12)
     textures = Textures("held_out")
     models = [ObjectModel(name, textures.face(rng, 256)) for name in ("one", "two", "three")]
-    views = [render_view(rng, m.reference, textures.background, SHARP) for m in models]
+    views = [render_frame(rng, m.reference, textures.background, SHARP) for m in models]
     return models, Canonicalizer(NetworkBundle.load(), models), views
 
 
@@ -45,8 +45,8 @@ def test_objects_are_located_from_their_boxes(world):
         assert found.reason == ""
         assert corner_error(found.homography, view.homography, view.size) < 3
         assert found.view.shape == model.reference.shape
-        likeness = np.corrcoef(found.view.ravel(), model.reference.ravel())[0, 1]
-        assert likeness > 0.8
+        ncc = np.corrcoef(found.view.ravel(), model.reference.ravel())[0, 1]
+        assert ncc > 0.8
         assert np.linalg.eigvalsh(found.corner_covariance).min() > -1e-9
 
 
@@ -216,7 +216,7 @@ def test_an_object_with_its_own_network_beside_one_without(world, tmp_path):
 
 def test_an_own_network_is_judged_by_its_own_weights(world, tmp_path):
     models, _, views = world
-    own = _own_network(tmp_path / "own", judge={"bias": -1000.0})
+    own = _own_network(tmp_path / "own", confidence_weights={"bias": -1000.0})
     mixed = Canonicalizer(NetworkBundle.load(), [models[0], replace(models[1], network=own)])
     (first,) = mixed.process(views[0].frame, [Region("one", *views[0].box)])
     (second,) = mixed.process(views[1].frame, [Region("two", *views[1].box)])

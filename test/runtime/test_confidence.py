@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_ros.runtime.confidence import Evidence, confidence, inputs, likeness
+from stn_ros.runtime.confidence import Evidence, compare_patches, confidence, inputs
 
 EVIDENCE = Evidence(present=2.0, aligned=1.0, agreement=0.9, log_scale=-2.0, spread=-1.0)
 
@@ -13,23 +13,23 @@ def _patch(seed, valid=255):
     return np.dstack([picture, np.full((64, 64), valid, np.uint8)])
 
 
-def test_likeness_of_a_picture_with_itself_and_others():
+def test_compare_patches_of_a_picture_with_itself_and_others():
     first = _patch(0)
-    same = likeness(first, first)
+    same = compare_patches(first, first)
     assert same["overall"] == pytest.approx(1.0, abs=1e-3)
     assert same["tint"] == same["patchwork"] == 0.0
-    assert likeness(_patch(1), first)["overall"] < 0.4
+    assert compare_patches(_patch(1), first)["overall"] < 0.4
     turned = np.ascontiguousarray(np.rot90(first, 2))
-    assert likeness(turned, first)["overall"] < 0.4
-    assert likeness(turned, first)["patchwork"] > 0.1
+    assert compare_patches(turned, first)["overall"] < 0.4
+    assert compare_patches(turned, first)["patchwork"] > 0.1
 
 
-def test_likeness_bears_light_and_a_small_occluder():
+def test_compare_patches_bears_light_and_a_small_occluder():
     first = _patch(0)
     seen = first.copy()
     seen[..., :3] = (first[..., :3] * np.linspace(0.4, 0.9, 64)[None, :, None]).astype(np.uint8)
     seen[:20, :30, :3] = 200
-    assert likeness(seen, first)["overall"] > 0.7
+    assert compare_patches(seen, first)["overall"] > 0.7
 
 
 def test_tint_is_the_colour_that_is_off():
@@ -39,8 +39,8 @@ def test_tint_is_the_colour_that_is_off():
     bluish[..., 0] = np.minimum(first[..., 0] * 1.4, 255).astype(np.uint8)
     darker = first.copy()
     darker[..., :3] = (first[..., :3] * 0.7).astype(np.uint8)
-    assert likeness(bluish, first)["tint"] > 0.1
-    assert likeness(darker, first)["tint"] < 0.03
+    assert compare_patches(bluish, first)["tint"] > 0.1
+    assert compare_patches(darker, first)["tint"] < 0.03
 
 
 @pytest.mark.parametrize("degrees", [0, 35, 60, 90, 130])
@@ -57,19 +57,21 @@ def test_overall_is_the_correlation(degrees):
         for each in (np.cos(angle) * x + np.sin(angle) * y, x)
     )
     # 4,800 independent values: a deviation of 0.015.
-    assert likeness(first, second)["overall"] == pytest.approx(np.cos(angle), abs=0.05)
+    assert compare_patches(first, second)["overall"] == pytest.approx(np.cos(angle), abs=0.05)
 
 
-def test_likeness_prefers_no_direction():
+def test_comparison_prefers_no_direction():
     first, second = _patch(0), _patch(1)
     first[:, 40:] = 0
-    upright = likeness(first, second)
-    lying = likeness(*(np.ascontiguousarray(each.swapaxes(0, 1)) for each in (first, second)))
+    upright = compare_patches(first, second)
+    lying = compare_patches(
+        *(np.ascontiguousarray(each.swapaxes(0, 1)) for each in (first, second))
+    )
     assert lying == pytest.approx(upright, abs=1e-5)
 
 
-def test_nothing_to_compare_is_no_likeness():
-    assert likeness(_patch(0, valid=0), _patch(0))["overall"] == 0.0
+def test_nothing_to_compare_correlates_with_nothing():
+    assert compare_patches(_patch(0, valid=0), _patch(0))["overall"] == 0.0
 
 
 def test_confidence_by_hand():
@@ -77,8 +79,8 @@ def test_confidence_by_hand():
     found = inputs(EVIDENCE, 0.8, patch, patch)
     assert found["inside"] == 1.0
     assert found["pixels"] == 0.8
-    judge = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "overall": 0.0}
-    assert confidence(found, judge) == pytest.approx(1 / (1 + np.exp(-0.25)))
+    weights = {"bias": -1.0, "present": 0.5, "aligned": 0.25, "overall": 0.0}
+    assert confidence(found, weights) == pytest.approx(1 / (1 + np.exp(-0.25)))
     assert confidence(found, {"bias": 500.0}) == pytest.approx(1.0)
 
 
@@ -97,7 +99,7 @@ def test_what_one_of_two_patches_does_not_show_is_not_compared():
     holed = whole.copy()
     holed[20:44, 20:30] = 0
     for seen, reference in ((holed, whole), (whole, holed)):
-        assert likeness(seen, reference)["overall"] == pytest.approx(1.0, abs=0.02)
+        assert compare_patches(seen, reference)["overall"] == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_face_mostly_out_of_the_frame_is_never_trusted():
@@ -110,4 +112,4 @@ def test_a_face_mostly_out_of_the_frame_is_never_trusted():
 def test_a_plain_picture_is_like_nothing(grey):
     plain = np.full_like(_patch(0), grey)
     plain[..., 3] = 255
-    assert likeness(plain, _patch(0))["overall"] == pytest.approx(0, abs=0.01)
+    assert compare_patches(plain, _patch(0))["overall"] == pytest.approx(0, abs=0.01)

@@ -57,7 +57,7 @@ def refiner():
 def test_it_finds_the_truth_to_a_few_hundredths_of_a_pixel(refiner, off):
     found = refiner.refine(FrameSampler(_seen()), _off(off), UNSURE)
     assert _error(found) < 0.05
-    assert found.likeness > 0.95
+    assert found.ncc > 0.95
 
 
 def test_it_stays_at_the_truth(refiner):
@@ -116,7 +116,7 @@ def test_another_face_leads_nowhere(refiner, other):
     start = _off(0.5)
     found = refiner.refine(FrameSampler(_seen(other)), start, 0.25 * np.eye(8))
     assert corner_error(found.homography, start, SIZE) < 3.0
-    assert found.likeness < 0.3
+    assert found.ncc < 0.3
 
 
 def test_without_steps_it_only_compares(refiner):
@@ -125,7 +125,7 @@ def test_without_steps_it_only_compares(refiner):
     np.testing.assert_allclose(found.homography, start, rtol=1e-9)
     np.testing.assert_allclose(found.corner_covariance, UNSURE, atol=1e-5)
     better = refiner.refine(FrameSampler(_seen()), start, UNSURE)
-    assert 0 < found.likeness < better.likeness
+    assert 0 < found.ncc < better.ncc
 
 
 def test_covariance_is_true_under_noise(refiner):
@@ -170,7 +170,7 @@ def test_blur_means_the_same_on_coarse_tiles_as_on_fine_ones(refiner):
     assert fine.blur > 0
     assert coarse.blur == pytest.approx(fine.blur, rel=0.4)
     given = refiner.refine(frame, TRUTH, UNSURE, finest=6, blur=fine.blur)
-    assert given.likeness == pytest.approx(coarse.likeness, abs=0.01)
+    assert given.ncc == pytest.approx(coarse.ncc, abs=0.01)
 
 
 @pytest.mark.parametrize("blur", photometric._BLURS)

@@ -12,7 +12,7 @@ from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.tracker import MAX_GAP, Tracker
-from stn_ros.synthesis.scene import SHARP, face_homography, paste_face, render_view
+from stn_ros.synthesis.scene import SHARP, face_homography, paste_face, render_frame
 from stn_ros.synthesis.textures import Textures
 
 
@@ -21,7 +21,7 @@ def scene():
     rng = np.random.default_rng(21)
     textures = Textures("held_out")
     model = ObjectModel("thing", textures.face(rng, 256))
-    view = render_view(rng, model.reference, textures.background, SHARP)
+    view = render_frame(rng, model.reference, textures.background, SHARP)
     return Canonicalizer(NetworkBundle.load(), [model]), view, Region("thing", *view.box)
 
 

@@ -67,19 +67,19 @@ def test_the_networks_covariance_is_scaled_as_its_bundle_says():
     answers = []
     for scale in (1.0, 9.0):
         step = NetworkStep([MODEL], replace(bundle(), corner_scale=scale), lambda _: Oracle({}))
-        judge = Verifier([MODEL], step, 0.5, photometric_steps=0)
-        answers.append(judge.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False))
+        checker = Verifier([MODEL], step, 0.5, photometric_steps=0)
+        answers.append(checker.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False))
     first, second = (np.trace(each.corner_covariance) for each in answers)
     assert second == pytest.approx(9 * first, rel=1e-3)
 
 
 def test_the_threshold_decides_and_is_named():
-    judge = verifier(bias=-4.0)  # the logistic of nothing
-    found = judge.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False)
+    checker = verifier(bias=-4.0)  # the logistic of nothing
+    found = checker.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False)
     assert found.confidence == pytest.approx(0.5)
     assert found.accepted
-    judge.threshold = 0.51
-    found = judge.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False)
+    checker.threshold = 0.51
+    found = checker.verify(FrameSampler(shown()), hypothesis(TRUTH), tracked=False)
     assert not found.accepted
     assert found.reason == "box: confidence 0.50 is below 0.51"
 

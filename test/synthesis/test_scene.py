@@ -13,7 +13,7 @@ from stn_ros.synthesis.scene import (
     face_homography,
     paste_face,
     paste_level,
-    render_view,
+    render_frame,
 )
 
 PLAIN = replace(SHARP, noise=(0, 0), blur=(0, 0), harsh_light=0.0, compressed=0.0, body_share=0.0)
@@ -54,7 +54,7 @@ def test_truth_is_where_the_face_is_drawn():
     face = _face()
     rng = np.random.default_rng(1)
     for _ in range(5):
-        view = render_view(rng, face, _grey, replace(PLAIN, clutter=0))
+        view = render_frame(rng, face, _grey, replace(PLAIN, clutter=0))
         back = cv2.warpPerspective(
             view.frame, view.homography, view.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
@@ -65,8 +65,8 @@ def test_truth_is_where_the_face_is_drawn():
 
 def test_near_only_is_the_same_view_cut_out():
     face = _face()
-    whole = render_view(np.random.default_rng(5), face, _grey, replace(PLAIN, clutter=0))
-    near = render_view(
+    whole = render_frame(np.random.default_rng(5), face, _grey, replace(PLAIN, clutter=0))
+    near = render_frame(
         np.random.default_rng(5), face, _grey, replace(PLAIN, clutter=0), near_only=True
     )
     assert near.frame.size < whole.frame.size
@@ -77,10 +77,10 @@ def test_near_only_is_the_same_view_cut_out():
 def test_visible_share_counts_occluders_and_the_frame():
     face, rng = _face(), np.random.default_rng(2)
     occluded = replace(PLAIN, occluded_share=1.0, occluded=(0.1, 0.3))
-    shares = [render_view(rng, face, _grey, occluded).visible for _ in range(20)]
+    shares = [render_frame(rng, face, _grey, occluded).visible for _ in range(20)]
     assert all(0.69 <= share <= 0.91 for share in shares)
     cut = replace(PLAIN, cut_share=1.0, long_side=(200, 250))
-    shares = [render_view(rng, face, _grey, cut).visible for _ in range(40)]
+    shares = [render_frame(rng, face, _grey, cut).visible for _ in range(40)]
     assert min(shares) > 0.55
     assert min(shares) < 0.99
 
@@ -88,7 +88,7 @@ def test_visible_share_counts_occluders_and_the_frame():
 def test_camera_and_homography_make_a_rigid_pose():
     face, rng = _face(), np.random.default_rng(6)
     for near_only in (False, True):
-        view = render_view(rng, face, _grey, PLAIN, near_only=near_only)
+        view = render_frame(rng, face, _grey, PLAIN, near_only=near_only)
         plane = np.array([[96, 0, 0], [0, 96, 0], [0, 0, 1]])
         extrinsic = np.linalg.inv(view.camera) @ view.homography @ plane
         first, second = extrinsic[:, 0], extrinsic[:, 1]
@@ -99,7 +99,7 @@ def test_camera_and_homography_make_a_rigid_pose():
 def test_box_bounds_the_face_and_stays_in_the_frame():
     face, rng = _face(), np.random.default_rng(3)
     for _ in range(20):
-        view = render_view(rng, face, _grey, Conditions())
+        view = render_frame(rng, face, _grey, Conditions())
         left, top, width, height = view.box
         corners = to_corners(view.homography, view.size)
         assert left == pytest.approx(max(corners[:, 0].min(), -0.5))
@@ -112,7 +112,7 @@ def test_box_bounds_the_face_and_stays_in_the_frame():
 def test_conditions_hold(name):
     conditions, rng = HELD_OUT_CONDITIONS[name], np.random.default_rng(4)
     for _ in range(5):
-        view = render_view(rng, _face(), _grey, conditions)
+        view = render_frame(rng, _face(), _grey, conditions)
         assert conditions.tilt[0] <= view.tilt <= conditions.tilt[1]
         assert conditions.long_side[0] <= view.long_side <= conditions.long_side[1] + 1e-6
         assert conditions.blur[0] <= view.blur <= conditions.blur[1]
@@ -121,7 +121,7 @@ def test_conditions_hold(name):
 
 def test_frames_larger_than_the_noise_at_hand():
     noisy = replace(PLAIN, noise=(8, 8))
-    view = render_view(np.random.default_rng(7), _face(), _grey, noisy, (1920, 1280))
+    view = render_frame(np.random.default_rng(7), _face(), _grey, noisy, (1920, 1280))
     assert view.frame.shape == (1280, 1920, 3)
     assert view.frame[-60:, -60:].std() > 4
 

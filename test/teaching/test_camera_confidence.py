@@ -18,7 +18,7 @@ from stn_ros.runtime.confidence import WRONG_WEIGHT
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object, models_folder
 from stn_ros.simulation.world import World
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching.camera_confidence import adapt_confidence, confidence_shift
 from stn_ros.teaching.sightings import agreement
 
@@ -50,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ObjectModel:
     return ObjectModel(shown.name, shown.reference, shown.size_m, network=folder)
 
 
-def _films(model: ObjectModel, shown: ObjectModel, count: int) -> list[Sighting]:
+def _films(model: ObjectModel, shown: ObjectModel, count: int) -> list[LabelledFrame]:
     """Dim, blurred and noisy frames of an object; the truth stands in for what would be found."""
     rng, world = np.random.default_rng(0), World([shown], (480, 360), seed=3, blur=0.0, noise=0.0)
     seen = []
@@ -58,10 +58,11 @@ def _films(model: ObjectModel, shown: ObjectModel, count: int) -> list[Sighting]
         frame, (truth,) = world.render(0.4 * index)
         dim = cv2.GaussianBlur(frame, (0, 0), 2.5) * 0.1 + rng.normal(0, 6, frame.shape)
         picture = dim.clip(0, 255).astype(np.uint8)
-        seen.append(Sighting(picture, truth.homography, truth.box, truth.visible))
+        seen.append(LabelledFrame(picture, truth.homography, truth.box, truth.visible))
     return seen
 
 
+@pytest.mark.slow
 def test_in_a_bad_camera_more_right_answers_come_out_and_no_wrong_ones(model):
     assert model.network is not None
     before = {path.name: path.read_bytes() for path in model.network.iterdir()}
@@ -72,8 +73,10 @@ def test_in_a_bad_camera_more_right_answers_come_out_and_no_wrong_ones(model):
     shift = adapt_confidence(model, seen)
     own = NetworkBundle.load(model.network)
     assert shift > 0.3
-    assert own.judge["bias"] == pytest.approx(shipped.judge["bias"] + shift)
-    assert {**own.judge, "bias": 0} == {**shipped.judge, "bias": 0}
+    assert own.confidence_weights["bias"] == pytest.approx(
+        shipped.confidence_weights["bias"] + shift
+    )
+    assert {**own.confidence_weights, "bias": 0} == {**shipped.confidence_weights, "bias": 0}
     assert own.card == shipped.card
     changed = {p.name for p in model.network.iterdir() if p.read_bytes() != before.get(p.name)}
     assert changed == {"network.yaml"}

@@ -12,7 +12,7 @@ import yaml
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
-from stn_ros.teaching.self_test import mistaken_strangers, self_test, table
+from stn_ros.teaching.self_test import mistaken_distractors, self_test, table
 
 ART = artwork.draw(3, (256, 170), "product_box")
 
@@ -41,7 +41,7 @@ def test_a_good_face_is_recognised_at_every_tilt_and_distance(bundle: NetworkBun
     assert "px" in table(tested.report)
 
 
-def test_a_face_that_looks_alike_turned_is_said_to(bundle: NetworkBundle) -> None:
+def test_a_face_that_looks_alike_rotated_is_said_to(bundle: NetworkBundle) -> None:
     half = cv2.resize(ART, (256, 100), interpolation=cv2.INTER_AREA)
     tested = self_test(bundle, ObjectModel("card", np.vstack([half, half[::-1, ::-1]])))
     assert tested.symmetry == (180,)
@@ -58,8 +58,8 @@ def test_a_face_with_too_little_texture_is_said_to_have_it(bundle: NetworkBundle
 
 
 @pytest.mark.slow
-def test_strangers_taken_for_the_object_are_counted(bundle: NetworkBundle) -> None:
+def test_distractors_taken_for_the_object_are_counted(bundle: NetworkBundle) -> None:
     model = ObjectModel("box", ART)
-    assert mistaken_strangers(bundle, model) <= 1
-    credulous = replace(bundle, judge={**bundle.judge, "bias": 1000.0})
-    assert mistaken_strangers(credulous, model) > 40
+    assert mistaken_distractors(bundle, model) <= 1
+    credulous = replace(bundle, confidence_weights={**bundle.confidence_weights, "bias": 1000.0})
+    assert mistaken_distractors(credulous, model) > 40

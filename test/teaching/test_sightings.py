@@ -13,7 +13,7 @@ from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import find_object
 from stn_ros.simulation.world import World
-from stn_ros.synthesis.scene import Sighting
+from stn_ros.synthesis.scene import LabelledFrame
 from stn_ros.teaching import sightings
 from stn_ros.teaching.sightings import agreement, find_sightings
 
@@ -93,15 +93,15 @@ def test_agreement_is_that_of_the_answers(world, model, bundle):
     seen = []
     for t in range(6):
         frame, (truth,) = world.render(t)
-        seen.append(Sighting(frame, truth.homography, truth.box, truth.visible))
+        seen.append(LabelledFrame(frame, truth.homography, truth.box, truth.visible))
     right = agreement(bundle, model, seen)
     assert right.right == 1.0
     assert right.error < 1.0
     # Labels 5 px to the right: as the answers are right, they are all off by that.
     moved = np.array([[1.0, 0, 5], [0, 1.0, 0], [0, 0, 1.0]])
-    off = [Sighting(s.frame, moved @ s.homography, s.box, s.visible) for s in seen]
+    off = [LabelledFrame(s.frame, moved @ s.homography, s.box, s.visible) for s in seen]
     wrong = agreement(bundle, model, off)
     assert wrong.right == 0.0
     assert wrong.error == pytest.approx(5, abs=0.7)
-    blank = [Sighting(np.full_like(s.frame, 90), s.homography, s.box, 1.0) for s in seen]
+    blank = [LabelledFrame(np.full_like(s.frame, 90), s.homography, s.box, 1.0) for s in seen]
     assert agreement(bundle, model, blank).right == 0.0

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from stn_ros.cli import main
+from stn_ros.geometry.homography import to_corners
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
 from stn_ros.synthesis import artwork
-from stn_ros.synthesis.scene import Sighting
-from stn_ros.teaching.command import LEAST_RIGHT, keep_better
+from stn_ros.synthesis.scene import LabelledFrame, face_homography, paste_face
+from stn_ros.synthesis.textures import Textures
+from stn_ros.teaching.command import LEAST_RIGHT, keep_better, tried
 from stn_ros.teaching.self_test import self_test
 
 ART = artwork.draw(5, (384, 256), "label")
@@ -56,6 +58,24 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
     assert "scene.png: recognised" in said
     assert "other.png: not recognised" in said
     assert str(folder) in said
+
+
+def test_a_further_photo_is_searched_as_the_robot_searches() -> None:
+    """Wide photos: a face that lies between windows of the photo's own shape is found, too."""
+    size, wide = (256, 170), (1280, 720)
+    model = ObjectModel("box", artwork.draw(7, size, "board_game", split="held_out"))
+    rng = np.random.default_rng(1)
+    photo = Textures("held_out").background(rng, wide).copy()
+    middle = ((wide[0] - 1) / 2, (wide[1] - 1) / 2)
+    x, y = rng.uniform(0.25, 0.75, 2) * wide
+    side, roll = rng.uniform(0.3, 0.45) * wide[1], rng.uniform(-3, 3)
+    place = face_homography(size, (x, y), side, roll, 0.5, 0.7, 1000.0, middle)
+    paste_face(photo, model.reference, place)
+    said = tried(NetworkBundle.load(), model, cv2.GaussianBlur(photo, (0, 0), 0.7))
+    numbers = re.findall(r"(-?[\d.]+),(-?[\d.]+)", said.split("corners ")[1])
+    off = np.array(numbers, float) - to_corners(place, size)
+    assert said.startswith("recognised")
+    assert np.linalg.norm(off, axis=1).mean() < 1
 
 
 def test_corners_may_be_given(home: Path) -> None:
@@ -166,13 +186,15 @@ def test_tuning_without_pytorch_is_refused_at_once(
 def test_the_better_network_is_kept(tmp_path: Path) -> None:
     """One that was never trained, and the one that ships: each once as the tuned one."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
-    from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
+    from stn_ros.localization.network import LocalizationNetwork
+    from stn_ros.training.network.export import export_bundle
 
     shipped_folder, shipped = models_folder() / "canonicalizer", NetworkBundle.load()
     torch.manual_seed(0)
     raw = LocalizationNetwork()
-    untrained = export_bundle(raw, shipped.patches, tmp_path / "raw", shipped.judge, {})
+    untrained = export_bundle(
+        raw, shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
+    )
     model = ObjectModel("label", cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA))
     good, bad = self_test(shipped, model), self_test(untrained, model)
     assert good.report["right"] > 0.9 > 0.5 > bad.report["right"]
@@ -203,9 +225,11 @@ def test_tuning_is_kept_or_dropped_by_the_self_test(
     assert found, said
     right, error, right_after, error_after = (float(found[i]) for i in range(1, 5))
     better = (right_after, -error_after) > (right, -error)
-    strangers = re.match(rf"of 54 strangers {number} taken for it before, {number} after", found[5])
-    assert (strangers is not None) == better
-    better = better and float(strangers[2]) <= float(strangers[1])
+    mistaken = re.match(
+        rf"of 54 distractors {number} taken for it before, {number} after", found[5]
+    )
+    assert (mistaken is not None) == better
+    better = better and float(mistaken[2]) <= float(mistaken[1])
     assert ("keeps the tuned network" in found[5]) == better
     model = ObjectModel.load(output)
     assert (model.network is not None) == better
@@ -250,7 +274,7 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
         assert (float(judged[4]), -float(judged[5])) >= (float(judged[2]), -float(judged[3]))
         own = NetworkBundle.load(kept)
         assert own.card["tuned"]["sightings"] == round(0.8 * used)
-        shift = own.judge["bias"] - NetworkBundle.load().judge["bias"]
+        shift = own.confidence_weights["bias"] - NetworkBundle.load().confidence_weights["bias"]
         assert shift == pytest.approx(float(moved[1]), abs=0.006)
 
 
@@ -258,13 +282,13 @@ def test_tuning_on_frames_is_judged_on_the_last_of_them(
 def test_with_sightings_these_decide(tmp_path: Path) -> None:
     """The shipped network as the tuned one of itself, and of one that was never trained."""
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
-    from stn_ros.training.export import export_bundle
-    from stn_ros.transformer.network import LocalizationNetwork
+    from stn_ros.localization.network import LocalizationNetwork
+    from stn_ros.training.network.export import export_bundle
 
     shipped = NetworkBundle.load()
     torch.manual_seed(0)
     untrained = export_bundle(
-        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.judge, {}
+        LocalizationNetwork(), shipped.patches, tmp_path / "raw", shipped.confidence_weights, {}
     )
     shown = cv2.resize(ART, (256, 171), interpolation=cv2.INTER_AREA)
     model = ObjectModel("label", shown, (0.3, 0.2))
@@ -272,7 +296,7 @@ def test_with_sightings_these_decide(tmp_path: Path) -> None:
     seen = []
     for t in range(5):
         frame, (truth,) = world.render(t)
-        seen.append(Sighting(frame, truth.homography, truth.box, truth.visible))
+        seen.append(LabelledFrame(frame, truth.homography, truth.box, truth.visible))
     good = self_test(shipped, model)
     _, _, said = keep_better(shipped, model, good, models_folder() / "canonicalizer", seen)
     assert "of 5 held-out frames 100.0% found anew" in said

@@ -1,4 +1,4 @@
-"""What a picture alone says: how well it can be placed, and which turns look alike."""
+"""What a picture alone says: how well it can be placed, and which rotations look alike."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from stn_ros.geometry.homography import apply
 from stn_ros.synthesis import artwork
 from stn_ros.teaching.texture import (
     corner_deviation,
-    likeness,
-    look_alike_turns,
-    turned_homographies,
+    look_alike_rotations,
+    rotated_ncc,
+    symmetry_homographies,
 )
 
 ART = artwork.draw(3, (256, 170), "product_box")
@@ -59,25 +59,25 @@ def test_the_bound_is_reached_by_alignment_of_a_noisy_picture() -> None:
     assert 0.6 * bound < measured < 2.5 * bound
 
 
-def test_look_alike_turns_are_found() -> None:
-    assert look_alike_turns(ART) == ()
+def test_look_alike_rotations_are_found() -> None:
+    assert look_alike_rotations(ART) == ()
     half = np.vstack([ART, ART[::-1, ::-1]])
-    assert look_alike_turns(half) == (180,)
+    assert look_alike_rotations(half) == (180,)
     quarter = cv2.resize(ART, (120, 120))
     top = np.hstack([quarter, np.rot90(quarter, -1)])
     pinwheel = np.vstack([top, np.rot90(top, 2)])
-    assert look_alike_turns(pinwheel) == (90, 180, 270)
-    assert look_alike_turns(cv2.resize(pinwheel, (240, 160))) == (180,)
+    assert look_alike_rotations(pinwheel) == (90, 180, 270)
+    assert look_alike_rotations(cv2.resize(pinwheel, (240, 160))) == (180,)
 
 
-def test_a_mark_on_one_side_lowers_the_likeness() -> None:
+def test_a_mark_on_one_side_lowers_the_ncc() -> None:
     half = np.vstack([ART, ART[::-1, ::-1]])
     marked = half.copy()
     marked[20:80, 20:120] = (0, 0, 255)
-    assert likeness(marked, 180) < likeness(half, 180) - 0.02
+    assert rotated_ncc(marked, 180) < rotated_ncc(half, 180) - 0.02
 
 
-def test_turned_corners_follow_each_other() -> None:
-    identity, half = turned_homographies((200, 100), (180,))
+def test_rotated_corners_follow_each_other() -> None:
+    identity, half = symmetry_homographies((200, 100), (180,))
     np.testing.assert_allclose(identity, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(apply(half, [[0, 0], [199, 0]]), [[199, 99], [0, 99]], atol=1e-9)

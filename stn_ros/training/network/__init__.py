@@ -1,0 +1,1 @@
+"""The shipped network: its data, objective, training, export and tuning."""
