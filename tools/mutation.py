@@ -5,14 +5,16 @@
     tools/mutation.py --seed 1 --count 60
 
 Mutations are Cosmic Ray's; drawn evenly from all of the rooms named, but for those that change
-nothing when the program runs (annotations). The tests of the module's own name come first, then
-those of all the rooms named. The checkout must be clean: files are changed in place and restored.
+nothing when the program runs (annotations). All are shown to the tests of the module's own name;
+what these do not notice, to those of all the rooms named, on two cores. The checkout must be clean:
+files are changed in place and restored.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import os
 import random
 import subprocess
 import sys
@@ -39,14 +41,23 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="that runs the tests")
     options = parser.parse_args()
     drawn = draw(options.rooms, options.count, random.Random(options.seed))
-    survivors = 0
-    for number, (path, line, mutant) in enumerate(drawn, 1):
-        killer = test(path, mutant, options.rooms, options.python)
-        survivors += killer is None
-        before = path.read_text().splitlines()[line - 1].strip()
-        after = mutant.splitlines()[line - 1].strip()
-        print(f"{number:3} {killer or 'SURVIVED':40} {path}:{line}: {before}  ->  {after}")
-        sys.stdout.flush()
+    own = {number: own_tests(path) for number, (path, _, _) in enumerate(drawn, 1)}
+    rooms = [*(f"test/{room}" for room in options.rooms), "test/test_perception.py", "-n2"]
+    left = list(own)
+    for suites in (own, dict.fromkeys(own, rooms)):
+        unnoticed = []
+        for number in left:
+            path, line, mutant = drawn[number - 1]
+            killer = test(path, mutant, suites[number], options.python)
+            if killer is None:
+                unnoticed.append(number)
+            if killer is not None or suites is not own:
+                before = path.read_text().splitlines()[line - 1].strip()
+                after = mutant.splitlines()[line - 1].strip()
+                print(f"{number:3} {killer or 'SURVIVED'}  {path}:{line}: {before}  ->  {after}")
+                sys.stdout.flush()
+        left = unnoticed
+    survivors = len(left)
     share = 1 - survivors / len(drawn)
     print(f"seed {options.seed}: {len(drawn) - survivors} of {len(drawn)} noticed ({share:.0%})")
     return 0 if share >= options.demand else 1
@@ -60,12 +71,10 @@ def draw(rooms: list[str], count: int, rng: random.Random) -> list[tuple[Path, i
     for room in rooms:
         for path in sorted((Path("stn_ros") / room).rglob("*.py")):
             source = path.read_text()
-            tree = get_ast(source)
+            nodes = list(ast_nodes(get_ast(source)))
             for name in names:
                 operator = get_operator(name)()
-                found = sum(
-                    len(list(operator.mutation_positions(node))) for node in ast_nodes(tree)
-                )
+                found = sum(len(list(operator.mutation_positions(node))) for node in nodes)
                 places += [(path, name, occurrence) for occurrence in range(found)]
     rng.shuffle(places)
     drawn = []
@@ -100,28 +109,33 @@ def running(source: str) -> str | None:
     return ast.dump(tree)
 
 
-def test(path: Path, mutant: str, rooms: list[str], python: str) -> str | None:
-    """The test file that notices a mutant; None if none does."""
+def own_tests(path: Path) -> list[str]:
+    """Test files of a module's name in its room."""
+    room = Path("test") / path.parts[1]
+    return [str(each) for each in sorted(room.rglob(f"test_{path.stem}*.py"))]
+
+
+def test(path: Path, mutant: str, suite: list[str], python: str) -> str | None:
+    """The first test of a suite that notices a mutant; None if none does."""
+    if not suite:
+        return None
     source = path.read_text()
-    own = sorted(Path("test").rglob(f"test_{path.stem}*.py"))
-    suites = [[str(each)] for each in own]
-    suites.append([*(f"test/{room}" for room in rooms), "test/test_perception.py"])
+    command = [python, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:randomly", *suite]
+    # Bytecode of one mutant must not be taken for another's of the same second and length.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         path.write_text(mutant)
-        for suite in suites:
-            command = [python, "-m", "pytest", "-x", "-q", "--no-header", *suite]
-            try:
-                done = subprocess.run(
-                    command, capture_output=True, text=True, timeout=LIMIT, check=False
-                )
-            except subprocess.TimeoutExpired:
-                return "time ran out"
-            if done.returncode != 0:
-                failed = [w for w in done.stdout.split() if w.startswith("test/") and "::" in w]
-                return failed[-1].split("/")[-1] if failed else Path(suite[0]).name
-        return None
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LIMIT, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return "time ran out"
     finally:
         path.write_text(source)
+    if done.returncode == 0:
+        return None
+    failed = [word for word in done.stdout.split() if word.startswith("test/") and "::" in word]
+    return failed[-1].split("/")[-1] if failed else f"{suite[0]}: not even collected"
 
 
 if __name__ == "__main__":

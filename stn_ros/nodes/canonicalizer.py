@@ -298,12 +298,7 @@ class CanonicalizerNode(LifecycleNode):
 
 def _load(settings: Settings) -> Canonicalizer:
     """The canonicalizer of the objects asked for; ValueError or OSError name the cause."""
-    models: list[ObjectModel] = []
-    for entry in settings.objects:
-        model = ObjectModel.load(find_object(entry))
-        if any(model.name == other.name for other in models):
-            raise ValueError(f"objects has two of the name '{model.name}'")
-        models.append(model)
+    models = [ObjectModel.load(find_object(entry)) for entry in settings.objects]
     if not models:
         raise ValueError("the parameter objects is empty: name at least one object")
     return Canonicalizer(

@@ -37,12 +37,6 @@ class Synchronizer(Generic[Item]):
         self._newest_item = self._newest_image = -1
         self._lock = threading.Lock()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._items.clear()
-            self._newest_item = self._newest_image = -1
-
     def put(self, stamp: int, item: Item) -> None:
         """Leave an item stamped `stamp` nanoseconds; the oldest of more than `depth` goes."""
         with self._lock:

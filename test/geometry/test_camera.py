@@ -123,6 +123,43 @@ def test_beyond_the_lens_model_there_is_nothing():
     assert np.isnan(back[1]).all()
 
 
+@pytest.mark.parametrize("radius", [0.3, 0.9, 1.19])
+def test_undistortion_up_to_where_a_stretching_lens_turns_back(radius):
+    """r + r^3 / 2 - 0.3 r^5 grows up to r = 1.207, and ends farther out, at 1.318."""
+    lens = camera([0.5, -0.3])
+    x, y = 0.6 * radius, -0.8 * radius
+    growth = 1 + radius**2 / 2 - 0.3 * radius**4
+    raw = [319.5 + 500 * x * growth, 239.5 + 510 * y * growth]
+    assert_allclose(lens.undistort_points(raw), [319.5 + 500 * x, 239.5 + 510 * y], atol=1e-3)
+
+
+@pytest.mark.parametrize("i", [1, 2, 3, 4])
+def test_a_fisheye_ends_where_its_polynomial_turns_back(i):
+    """a + k a^(2i + 1) turns back where (2i + 1) k a^2i = -1: here at an angle of 1.2."""
+    k = -1 / ((2 * i + 1) * 1.2 ** (2 * i))
+    fisheye = camera(np.eye(4)[i - 1] * k, EQUIDISTANT)
+    before, after = fisheye.distort_points(
+        [[319.5 + 500 * np.tan(angle), 239.5] for angle in (1.19, 1.21)]
+    )
+    assert_allclose(before, [319.5 + 500 * (1.19 + k * 1.19 ** (2 * i + 1)), 239.5])
+    assert np.isnan(after).all()
+
+
+@pytest.mark.parametrize(
+    ("index", "power", "below"),
+    [(0, 1, False), (1, 2, False), (4, 3, False), (5, 1, True), (6, 2, True), (7, 3, True)],
+)
+def test_a_lens_ends_where_its_polynomial_turns_back(index, power, below):
+    """r (1 + k s^n) and r / (1 + k s^n), s = r^2, turn back where (1 + 2n) k s^n = -1, and
+    where (2n - 1) k s^n = 1: here at a radius of 0.8."""
+    k = (1 / (2 * power - 1) if below else -1 / (2 * power + 1)) / 0.8 ** (2 * power)
+    lens = camera(np.eye(8)[index] * k, RATIONAL)
+    before, after = lens.distort_points([[319.5 + 500 * 0.79, 239.5], [319.5 + 500 * 0.81, 239.5]])
+    factor = 1 + k * 0.79 ** (2 * power)
+    assert_allclose(before, [319.5 + 500 * 0.79 * (1 / factor if below else factor), 239.5])
+    assert np.isnan(after).all()
+
+
 def test_fisheye_pixel_beyond_90_degrees_has_no_ideal_pixel():
     fisheye = camera([0, 0, 0, 1e-9], EQUIDISTANT)
     seen = fisheye.undistort_points(

@@ -110,6 +110,7 @@ def test_a_camera_info_that_was_sent_once_before_is_received(graphs):
     graph.seen(publishers=1)
     assert subscription.review() == ""
     assert asked(subscription) == (RELIABLE, LATCHED)
+    assert "set qos_overrides" not in subscription.why_silent()
     graph.wait(lambda: graph.received)
     assert graph.received == [info()]
 

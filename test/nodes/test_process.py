@@ -35,6 +35,12 @@ def test_process_that_cannot_start_by_itself_says_why_once_and_ends():
     assert "ends, as it was to start by itself and cannot" in end
 
 
+def test_one_object_named_twice_is_told_at_configure():
+    ended = run("--ros-args", "-p", "autostart:=true", "-p", "objects:=[novel, novel]")
+    assert ended.returncode == 1
+    assert "cannot configure: objects ['novel']: named more than once" in ended.stderr
+
+
 def test_a_file_of_kindred_types_is_read(tmp_path):
     file = tmp_path / "mine.yaml"
     values = "threshold: 1, threads: 2.0, objects: [], regions: [], autostart: true"

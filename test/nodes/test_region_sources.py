@@ -1,5 +1,6 @@
 """The detector is asked while it speaks; then boxes of the parameters, then the whole image."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,11 +40,11 @@ class Bench:
         self.sources.next_image(self.epoch + round(now * SECOND), self.settings)
         return self.sources.search(Request(FRAME, now, now, self.in_view))
 
-    def detect(self, now: float, left: float = 100.0) -> None:
+    def detect(self, now: float, left: float = 100.0, names: Sequence[str] = ("box",)) -> None:
         sec, nanosec = divmod(self.epoch + round(now * SECOND), SECOND)
         header = Header(stamp=Time(sec=sec, nanosec=nanosec))
-        one = detection2d("box", 0.9, (left, 100, 80, 60), header)
-        self.sources.detections.put(Detection2DArray(header=header, detections=[one]))
+        found = [detection2d(name, 0.9, (left, 100, 80, 60), header) for name in names]
+        self.sources.detections.put(Detection2DArray(header=header, detections=found))
 
 
 def windows_of(search: Search) -> bool:
@@ -104,6 +105,20 @@ def test_a_detector_whose_stamps_fit_no_image_is_as_good_as_silent():
         search = bench.ask(0.1 * step)
     assert windows_of(search)
     assert any("stamps apart" in text for text in bench.said)
+
+
+@pytest.mark.parametrize(
+    ("names", "more"), [(["mug"], ""), (["mug", "box", "cup", "jar"], " (and 2 more)")]
+)
+def test_the_first_detection_left_out_is_named_and_the_others_counted(names, more):
+    bench = Bench()
+    bench.detect(0.0, names=names)
+    assert len(bench.ask(0.0).regions) == names.count("box")
+    (text,) = bench.said
+    assert text == (
+        "left out: detection of unknown object 'mug': known are box; "
+        f"see the parameter detection_map{more}"
+    )
 
 
 def test_who_asks_for_detections_alone_gets_nothing_else():

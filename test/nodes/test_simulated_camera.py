@@ -196,6 +196,9 @@ def test_a_given_frame_is_taken_as_it_is(context: rclpy.Context):
 
 def test_parameters_of_kindred_types_are_taken_and_others_named(context: rclpy.Context):
     camera(context, rate=10, width=160.0, height=120, objects="novel").destroy_node()
+    camera(context, seed=2**31 - 1, width=64, height=64, objects=["novel"]).destroy_node()
+    with pytest.raises(ValueError, match=r"2147483648.*seed"):
+        camera(context, seed=2**31)
     with pytest.raises(ValueError, match="rate is 0: must lie within"):
         camera(context, rate=0)
     with pytest.raises(ValueError, match="width is 'wide': must be a whole number"):

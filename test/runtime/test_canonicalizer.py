@@ -162,6 +162,9 @@ def test_bad_regions_are_named(world, region, message):
 
 def test_settings_and_objects_are_checked(world):
     models, _, _ = world
+    CanonicalizerSettings(threshold=0.0, rotations=4, photometric_steps=0, threads=0)
+    with pytest.raises(ValueError, match="threads is -1: must be at least 0"):
+        CanonicalizerSettings(threads=-1)
     with pytest.raises(ValueError, match=r"threshold is 1\.5"):
         CanonicalizerSettings(threshold=1.5)
     with pytest.raises(ValueError, match="rotations is 2"):

@@ -176,6 +176,16 @@ def test_a_changed_or_missing_network_file_is_named(name: str, tuned: Path) -> N
         ObjectModel.load(tuned)
 
 
+def test_further_entries_are_left_to_later_versions(tuned: Path) -> None:
+    described = yaml.safe_load((tuned / "object.yaml").read_text())
+    _edit(
+        tuned,
+        network={**described["network"], "note": "tuned at night"},
+        reference={**described["reference"], "note": "by a window"},
+    )
+    assert ObjectModel.load(tuned).network == tuned / "network"
+
+
 @pytest.mark.parametrize(
     ("entry", "cause"),
     [

@@ -25,6 +25,10 @@ def test_searching_leaves_half_of_the_time_to_following():
     assert len(frames) > 150
 
 
+def test_one_search_shows_what_searches_cost():
+    assert Pace().searches(0.0, following=True) == 1
+
+
 def test_while_nothing_is_followed_every_frame_is_searched():
     assert {searches for _, searches, _ in drive(1 / 30, 0.07, 0.0, 10, following=False)} == {1}
 

@@ -61,3 +61,18 @@ def test_objects_are_found_by_name_and_by_path(
     known = "box, city_map, novel, tea_box"
     with pytest.raises(ValueError, match=rf"no_such_object.*are .*{known};.*stn-ros teach"):
         paths.find_object("no_such_object")
+
+
+def test_folders_of_the_user_are_where_xdg_puts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty variable counts as none (XDG Base Directory Specification)."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")
+    assert paths.objects_folder() == tmp_path / ".local" / "share" / "stn_ros" / "objects"
+    assert paths.cache_folder() == tmp_path / ".cache" / "stn_ros"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert paths.objects_folder() == tmp_path / "data" / "stn_ros" / "objects"
+    assert paths.cache_folder() == tmp_path / "cache" / "stn_ros"

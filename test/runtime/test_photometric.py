@@ -173,18 +173,60 @@ def test_blur_means_the_same_on_coarse_tiles_as_on_fine_ones(refiner):
     assert given.ncc == pytest.approx(coarse.ncc, abs=0.01)
 
 
-def test_tiles_that_contradict_the_others_hardly_pull():
-    """A sixth of the tiles, each sure of a shift of 0.3: plain least squares is the reference."""
+@pytest.mark.parametrize("blur", photometric._BLURS)
+def test_as_many_pixels_are_independent_as_blurred_noise_says(blur):
+    """White noise of unit variance, blurred, keeps one over the pixels that each is spread over."""
+    noise = np.random.default_rng(0).normal(size=(800, 800))
+    blurred = cv2.GaussianBlur(noise, (0, 0), np.hypot(photometric._SMOOTH, blur))
+    assert photometric._independent(blur) == pytest.approx(blurred.var(), rel=0.08)
+
+
+WIDTH, HEIGHT = (count * photometric.TILE + 2 * photometric._EDGE for count in (8, 5))
+
+
+def _tiles_of(wave, shift=(0.0, 0.0)):
+    """Of 8 x 5 tiles of a wave (of x and y in pixels), and of the wave moved by a shift."""
+    x, y = np.meshgrid(np.arange(float(WIDTH)), np.arange(float(HEIGHT)))
+    pictures = [wave(x, y), wave(x - shift[0], y - shift[1])]
+    looks = [photometric._appearance(each.round().astype(np.uint8), None) for each in pictures]
+    return photometric._normal_equations(*looks, independent=1.0)
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.8, 0.5), (0.8, -0.5), (0.3, 0.9)])
+def test_stripes_hold_a_tile_across_them_only(across, down):
+    """The curvature is a multiple of n n^T, n the stripes' normal in normalised coordinates."""
+    tiles = _tiles_of(lambda x, y: 128 + 90 * np.sin(across * x + down * y))
+    normal = np.array([across * WIDTH, down * HEIGHT])
+    wanted = np.outer(normal, normal) / (normal @ normal)
+    found = tiles.curvature / np.trace(tiles.curvature, axis1=1, axis2=2)[:, None, None]
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=0.06)
+
+
+@pytest.mark.parametrize("shift", [(0.3, 0.0), (0.0, -0.3), (0.2, 0.25)])
+def test_each_tile_tells_by_how_much_it_is_off(shift):
+    """In normalised coordinates: two over the patch's width and height to a pixel."""
+    tiles = _tiles_of(
+        lambda x, y: 128 + 50 * np.sin(0.4 * x + 0.1 * y) + 50 * np.cos(0.2 * x - 0.35 * y), shift
+    )
+    found = np.linalg.solve(tiles.curvature, tiles.pull[..., None])[..., 0]
+    wanted = np.array(shift) * 2 / (WIDTH, HEIGHT)
+    np.testing.assert_allclose(np.median(found, axis=0), wanted, atol=0.02 * 2 / HEIGHT)
+
+
+@pytest.mark.parametrize("common", [(0.0, 0.0), (0.2, 0.1)])
+def test_tiles_that_contradict_the_others_hardly_pull(common):
+    """A sixth of the tiles, each off the common shift by 0.3: plain least squares is the
+    reference."""
     places = photometric._tile_shifts(8, 6)
-    shifts = np.zeros((48, 2))
-    shifts[::6] = 0.3, -0.3
+    shifts = np.tile(np.array(common), (48, 1))
+    shifts[::6] += 0.3, -0.3
     curvature = np.tile(400.0 * np.eye(2), (48, 1, 1))
     tiles = photometric._Tiles(curvature, 400.0 * shifts)
     change, _ = photometric._solve(tiles, places, 1e-6 * np.eye(8), np.zeros(8))
     plain = np.linalg.lstsq(places.reshape(-1, 8), shifts.ravel(), rcond=None)[0]
     others = np.delete(np.arange(48), np.s_[::6])
     robust, least_squares = (
-        np.linalg.norm((places[others] @ each), axis=-1).mean() for each in (change, plain)
+        np.linalg.norm(places[others] @ each - common, axis=-1).mean() for each in (change, plain)
     )
     assert least_squares > 0.04
     assert robust < 0.35 * least_squares

@@ -53,6 +53,10 @@ def test_covariance_predicts_the_spread_of_the_corners():
     predicted = np.diagonal(fit.corner_covariance, axis1=1, axis2=2).mean(axis=0)
     ratio = predicted / measured
     assert ((ratio > 0.6) & (ratio < 1.6)).all(), ratio
+    # In all eight directions together: 8, and some more as cells are weighted by their own errors.
+    errors = found - _apply(TRUTH, CORNERS).ravel()
+    squares = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(fit.corner_covariance), errors)
+    assert 7 < squares.mean() < 12
 
 
 def test_all_weight_on_one_line_stays_modest():

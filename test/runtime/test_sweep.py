@@ -70,6 +70,30 @@ def test_the_window_with_the_objects_colours_comes_first(place: tuple[int, int])
         assert width < 1.8 * 180
 
 
+HUES = [(40, 40, 160), (40, 130, 140), (40, 150, 40), (150, 140, 40), (170, 50, 50), (150, 40, 130)]
+
+
+@pytest.mark.parametrize("wanted", range(6))
+@pytest.mark.parametrize("turn", [1, 2, 3, 4, 5])
+def test_colours_all_around_the_circle_are_told_apart(wanted: int, turn: int):
+    """The window on the square of the object's hue comes first, not that on another's."""
+    frame = np.full((240, 480, 3), 120, np.uint8)
+    for left, hue in ((30, wanted), (270, (wanted + turn) % 6)):
+        frame[30:210, left : left + 180] = print_of(HUES[hue], (180, 180))
+    sweep = Sweep([ObjectModel("one", print_of(HUES[wanted], (96, 96)))])
+    (region,) = sweep.regions(frame, [], 1)
+    assert region.left + region.width / 2 < 240
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 255), (255, 0, 0), (0, 255, 0), (0, 255, 255)])
+def test_the_strongest_colours_are_found(colour: tuple[int, int, int]):
+    frame = GREY.copy()
+    frame[280:460, 420:600] = print_of(colour, (180, 180))
+    (region,) = Sweep([ObjectModel("one", print_of(colour, (96, 96)))]).regions(frame, [], 1)
+    assert 420 - 60 < region.left + region.width / 2 - 90 < 420 + 60
+    assert 280 - 60 < region.top + region.height / 2 - 90 < 280 + 60
+
+
 def test_without_colours_the_window_with_contrast_comes_first():
     frame = np.full((*SIZE[::-1], 3), 120, np.uint8)
     frame[280:460, 420:600] = print_of((150, 150, 150), (180, 180))

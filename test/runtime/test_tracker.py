@@ -192,6 +192,14 @@ def test_new_instances_are_numbered_from_left_to_right():
     assert play([(500, 0.9, NEW), (100, 0.8, NEW)]) == [{1: 100, 2: 500}]
 
 
+@pytest.mark.parametrize("confidences", [(0.6, 0.9), (0.9, 0.6)])
+def test_of_two_answers_at_one_place_the_surer_one_stays(confidences: tuple[float, float]):
+    first, second = confidences
+    wanted = 100 if first > second else 108
+    assert play([(100, first, NEW), (108, second, NEW)]) == [{1: wanted}]
+    assert play([(100, 0.1, NEW), (108, -0.9, NEW)]) == [{1: 100}]
+
+
 def test_a_new_instance_takes_the_lowest_free_number():
     still = [(300, 0.9, True)]
     gone = int(10 * MAX_GAP) + 1
