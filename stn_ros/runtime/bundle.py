@@ -61,7 +61,8 @@ class NetworkBundle:
             found = described.get("format") if isinstance(described, dict) else described
             raise ValueError(
                 f"{path}: format {found!r}, this version reads {FORMAT}: export the "
-                "network again with `stn-ros train-network`"
+                "network again with `stn-ros train-network`, or, if it is an object's own, teach "
+                "that again with --tune"
             )
         try:
             features = _verified(folder, described["features"])
