@@ -21,17 +21,17 @@ def to_quaternion(R: ArrayLike) -> tuple[float, float, float, float]:
         (1.0, 0.0, 0.0, 0.0)
     """
     (a, b, c), (d, e, f), (g, h, i) = np.asarray(R, np.float64).tolist()
+    # Plain floats: as NumPy calls this took ten times as long, and a frame asks for several.
     # Rows: the products 4 q q_k of one component q with x, y, z, w; the diagonal holds 4 q q.
-    products = np.array(
-        [
-            [1 + a - e - i, b + d, c + g, h - f],
-            [b + d, 1 - a + e - i, f + h, c - g],
-            [c + g, f + h, 1 - a - e + i, d - b],
-            [h - f, c - g, d - b, 1 + a + e + i],
-        ]
+    products = (
+        (1 + a - e - i, b + d, c + g, h - f),
+        (b + d, 1 - a + e - i, f + h, c - g),
+        (c + g, f + h, 1 - a - e + i, d - b),
+        (h - f, c - g, d - b, 1 + a + e + i),
     )
-    best = products[np.argmax(np.diag(products))]
-    x, y, z, w = (best / np.linalg.norm(best) * (-1 if best[3] < 0 else 1)).tolist()
+    best = products[max(range(4), key=lambda k: products[k][k])]
+    length = math.hypot(*best) * (-1 if best[3] < 0 else 1)
+    x, y, z, w = (component / length for component in best)
     return x, y, z, w
 
 

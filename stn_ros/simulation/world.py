@@ -253,8 +253,10 @@ class World:
             outline = ((corners + 0.5) * _MASK_SCALE - 0.5) * 16
             cv2.fillConvexPoly(own, np.round(outline).astype(np.int32), 1, cv2.LINE_8, 4)
             bare = cv2.countNonZero(cv2.subtract(own, covered)) / max(cv2.countNonZero(own), 1)
-            face = corners.astype(np.float32)
-            inside = cv2.intersectConvexConvex(face, frame)[0] / cv2.contourArea(face)
+            inside = 1.0
+            if (corners != corners.clip(-0.5, limit)).any():
+                face = corners.astype(np.float32)
+                inside = cv2.intersectConvexConvex(face, frame)[0] / cv2.contourArea(face)
             cv2.bitwise_or(covered, own, covered)
             truths.append(
                 Truth(
