@@ -195,12 +195,18 @@ def _bend_radial_tangential(points: Array, d: Array, limit: float) -> Array:
 
 
 def _unbend_radial_tangential(bent: Array, d: Array, limit: float) -> Array:
-    """Inverse by Newton's method from inside the valid radius; nan where it does not converge."""
-    start = 0.999 * limit
-    radius = np.linalg.norm(bent, axis=-1, keepdims=True)
-    points = bent * np.minimum(1, start / np.maximum(radius, 1e-12))
+    """Inverse by Newton's method from the radial part's own; nan where it does not converge."""
+    wanted = np.linalg.norm(bent, axis=-1, keepdims=True)
+    start = 0.999999 * min(limit, 1e6)
+    low, high = np.zeros_like(wanted), np.full_like(wanted, start)
+    for _ in range(53):  # as many bits as a float has
+        middle = (low + high) / 2
+        s = middle * middle
+        short = middle * np.polyval(_numerator(d), s) < wanted * np.polyval(_denominator(d), s)
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    points = bent * (low / np.maximum(wanted, 1e-12))
     step = 1e-6
-    for _ in range(25):
+    for _ in range(10):
         miss = _bend_radial_tangential(points, d, limit) - bent
         by_x = (_bend_radial_tangential(points - [step, 0], d, limit) - miss - bent) / -step
         by_y = (_bend_radial_tangential(points - [0, step], d, limit) - miss - bent) / -step

@@ -123,7 +123,7 @@ def test_beyond_the_lens_model_there_is_nothing():
     assert np.isnan(back[1]).all()
 
 
-@pytest.mark.parametrize("radius", [0.3, 0.9, 1.19])
+@pytest.mark.parametrize("radius", [0.3, 0.9, 1.0, 1.08, 1.15, 1.19])
 def test_undistortion_up_to_where_a_stretching_lens_turns_back(radius):
     """r + r^3 / 2 - 0.3 r^5 grows up to r = 1.207, and ends farther out, at 1.318."""
     lens = camera([0.5, -0.3])
