@@ -63,7 +63,7 @@ class Perception:
         canonicalizer = Canonicalizer(NetworkBundle.load(model), models, settings)
         self.objects: dict[str, ObjectModel] = canonicalizer.objects
         self._pipeline = Pipeline(canonicalizer)
-        self._whole_image = WholeImage(models)
+        self._whole_image = WholeImage(self._pipeline.finder)
 
     def update(
         self,
@@ -98,8 +98,7 @@ class Perception:
     ) -> list[Sighting]:
         """What is in view in one frame on its own; see `update`.
 
-        Without regions the whole image is searched, each object until it has been found once: up
-        to some seconds for one that is not there.
+        Without regions, the whole image is searched.
         """
         found = self._pipeline.find(
             frame, None if regions is None else _regions(regions), _camera(camera, frame)

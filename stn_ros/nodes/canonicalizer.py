@@ -36,8 +36,13 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class _Configured(NamedTuple):
     """What there is while the node is configured."""
 
-    canonicalizer: Canonicalizer
+    pipeline: Pipeline
     outputs: Outputs
+
+    @property
+    def canonicalizer(self) -> Canonicalizer:
+        """Of the pipeline."""
+        return self.pipeline.canonicalizer
 
 
 class _Active:
@@ -53,11 +58,16 @@ class _Active:
         self.arrivals: dict[str, float] = {}
         self.calibration = Calibration(settings.rectified)
         self.sources = RegionSources(
-            configured.canonicalizer.objects, settings, monitor, self.since
+            configured.canonicalizer.objects,
+            configured.pipeline.finder,
+            settings,
+            monitor,
+            self.since,
         )
         image_topic = node.resolve_topic_name("image")
+        configured.pipeline.reset()
         self.processor = FrameProcessor(
-            Pipeline(configured.canonicalizer),
+            configured.pipeline,
             self.sources,
             ImageDecoder(
                 lambda text: monitor.problem("bit depth", f"{image_topic}: {text}"),
@@ -173,11 +183,13 @@ class CanonicalizerNode(LifecycleNode):
         """Load the network and the objects, make the publishers; refuse, naming what is wrong."""
         settings = self.settings
         try:
-            canonicalizer = _load(settings)
+            pipeline = Pipeline(_load(settings))
+            pipeline.finder  # noqa: B018  # made now, not in the first frame
+            objects = pipeline.canonicalizer.objects
             prefix = settings.tf_prefix
             outputs = Outputs(
                 self,
-                canonicalizer.objects,
+                objects,
                 self.get_namespace().strip("/") if prefix == "auto" else prefix,
             )
         except Exception as error:  # rclpy would swallow it
@@ -186,8 +198,8 @@ class CanonicalizerNode(LifecycleNode):
             self.get_logger().debug(traceback.format_exc())
             return FAILURE
         self._refusal = ""
-        self._configured = _Configured(canonicalizer, outputs)
-        self.get_logger().info(f"configured for {', '.join(canonicalizer.objects)}")
+        self._configured = _Configured(pipeline, outputs)
+        self.get_logger().info(f"configured for {', '.join(objects)}")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -9,6 +9,7 @@ from stn_ros.nodes.diagnostics import Monitor
 from stn_ros.nodes.parameters import Settings
 from stn_ros.nodes.synchronizer import Synchronizer
 from stn_ros.runtime.alignment import Region
+from stn_ros.runtime.finder.finder import Finder
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.region_source import (
     FixedRegions,
@@ -91,18 +92,23 @@ class RegionSources:
     """The sources that the parameter `region_source` chooses from; itself a `RegionSource`.
 
     Args:
-        objects: by name. settings: the node's parameters.
+        objects: by name. finder: of them. settings: the node's parameters.
         monitor: hears what is wrong. now: when the node began, seconds of a steady clock.
     """
 
     def __init__(
-        self, objects: Mapping[str, ObjectModel], settings: Settings, monitor: Monitor, now: float
+        self,
+        objects: Mapping[str, ObjectModel],
+        finder: Finder,
+        settings: Settings,
+        monitor: Monitor,
+        now: float,
     ) -> None:
         self._settings = settings
         self.detections = Detections(objects, settings, monitor, now)
         self._objects = objects
         self._monitor = monitor
-        self._whole_image = WholeImage(list(objects.values()))
+        self._whole_image = WholeImage(finder)
         self._asked: RegionSource = self._whole_image
 
     def next_image(self, stamp: int, settings: Settings) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.geometry.box import Box
+from stn_ros.geometry.homography import to_corners
 from stn_ros.runtime.sampling import FrameSampler
 
 Array = NDArray[np.float64]
@@ -24,6 +25,8 @@ class Region:
         left, top, width, height: box, raw camera pixels.
         rotation: of the face in the image plane as far as it is known, degrees clockwise; None if
             it may be any.
+        homography: 3x3, canonical -> raw camera pixels, of the face as far as it is known; None if
+            it may lie anyhow in the box.
     """
 
     object_name: str
@@ -32,6 +35,13 @@ class Region:
     width: float
     height: float
     rotation: float | None = None
+    homography: Array | None = field(default=None, compare=False)
+
+    @classmethod
+    def of_face(cls, object_name: str, homography: Array, size: tuple[int, int]) -> Region:
+        """The region of a face whose place is known about; `size` is that of its reference."""
+        box = Box.around(to_corners(homography, size))
+        return cls(object_name, *box, homography=homography)
 
     @property
     def box(self) -> Box:

@@ -65,9 +65,9 @@ class NetworkBundle:
                 "that again with --tune"
             )
         try:
-            features = _verified(folder, described["features"])
-            match = _verified(folder, described["match"])
-            match_int8 = _verified(folder, described["match_int8"])
+            features = verified(folder, described["features"])
+            match = verified(folder, described["match"])
+            match_int8 = verified(folder, described["match_int8"])
             patches = {name: int(described["patches"][name]) for name in PATCH_STAGES}
             corner_scale = float(described["corner_scale"])
             weights = {
@@ -89,15 +89,19 @@ def set_confidence_weights(folder: Path, weights: Mapping[str, float]) -> None:
     fresh.replace(path)
 
 
-def _verified(folder: Path, entry: dict[str, str]) -> Path:
-    """The file of an entry {file, sha256}, its content checked."""
+def verified(folder: Path, entry: dict[str, str], described_in: str = BUNDLE_FILE) -> Path:
+    """The file of an entry {file, sha256} of `described_in`, its content checked.
+
+    Raises:
+        ValueError: it is missing, or another than described.
+    """
     path = folder / entry["file"]
     if not path.is_file():
         raise ValueError(f"{path}: missing; install the network folder again, whole")
     digest = sha256(path)
     if digest != entry["sha256"]:
         raise ValueError(
-            f"{path}: sha256 is {digest[:12]}..., {BUNDLE_FILE} says "
+            f"{path}: sha256 is {digest[:12]}..., {described_in} says "
             f"{entry['sha256'][:12]}...: damaged or replaced; install it again"
         )
     return path

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stn_ros.geometry.box import Box
 from stn_ros.geometry.camera import CameraModel
+from stn_ros.geometry.homography import apply, face_corners, from_corners
 from stn_ros.runtime import engines, photometric
 from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.bundle import NetworkBundle
@@ -21,7 +22,7 @@ from stn_ros.runtime.engines import Engine
 from stn_ros.runtime.follow import Follower
 from stn_ros.runtime.network_step import NetworkStep
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.region_search import ROTATIONS, RegionSearch
+from stn_ros.runtime.region_search import ROTATIONS, Place, RegionSearch
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.verification import Verifier
 
@@ -134,19 +135,17 @@ class Canonicalizer:
                 finite, is empty or lies outside the frame.
         """
         sampler = FrameSampler(frame, camera)
-        boxes = [self._ideal_box(region, frame, camera) for region in regions]
+        places = [self._place(region, frame, camera) for region in regions]
         followed = self._follower.follow(sampler, expected)
-        open_regions = [
-            (region, box)
-            for region, box in zip(regions, boxes, strict=True)
-            if not any(found.accepted and _explains(found, region, box) for found in followed)
+        unexplained = [
+            place
+            for place in places
+            if not any(found.accepted and _explains(found, place) for found in followed)
         ]
-        return followed + self._search.search(sampler, open_regions[:searches])
+        return followed + self._search.search(sampler, unexplained[:searches])
 
-    def _ideal_box(
-        self, region: Region, frame: NDArray[np.uint8], camera: CameraModel | None
-    ) -> Box:
-        """The region's box within the frame, ideal camera pixels; ValueError if there is none."""
+    def _place(self, region: Region, frame: NDArray[np.uint8], camera: CameraModel | None) -> Place:
+        """The region within the frame, in ideal camera pixels; ValueError if there is none."""
         name, box = region.object_name, region.box
         if name and name not in self.objects:
             raise ValueError(
@@ -163,16 +162,21 @@ class Canonicalizer:
             raise ValueError(
                 f"region of {name!r} lies outside the {width} x {height} image: {list(box)}"
             )
-        if camera is not None and camera.distorted:
-            return Box.around(camera.undistort_points(inside.corners))
-        return inside
+        homography = region.homography
+        if camera is None or not camera.distorted:
+            return Place(region, inside, homography)
+        if homography is not None:
+            corners = face_corners(self.objects[name].size)
+            seen = camera.undistort_points(apply(homography, corners))
+            homography = from_corners(corners, seen) if np.isfinite(seen).all() else None
+        return Place(region, Box.around(camera.undistort_points(inside.corners)), homography)
 
 
-def _explains(found: Alignment, region: Region, box: Box) -> bool:
+def _explains(found: Alignment, place: Place) -> bool:
     """Whether a region is where a followed object already is."""
-    if region.object_name not in ("", found.object_name):
+    if place.region.object_name not in ("", found.object_name):
         return False
-    return Box.around(found.corners).overlap(box) > EXPLAINED
+    return Box.around(found.corners).overlap(place.box) > EXPLAINED
 
 
 def _check_threshold(value: float) -> None:

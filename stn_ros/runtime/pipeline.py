@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,15 +18,16 @@ from stn_ros.geometry.camera import CameraModel
 from stn_ros.geometry.virtual_camera import virtual_camera
 from stn_ros.runtime.alignment import Alignment, Region
 from stn_ros.runtime.canonicalizer import Canonicalizer
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.finder.finder import Finder
 from stn_ros.runtime.poses import Poses
 from stn_ros.runtime.region_source import RegionSource, Request
 from stn_ros.runtime.sampling import check_frame
 from stn_ros.runtime.sighting import Sighting
-from stn_ros.runtime.sweep import Sweep, windows
-from stn_ros.runtime.tracker import Tracker
+from stn_ros.runtime.tracker import Tracker, distinct
 
-BATCH = 8
-"""Windows of the whole image that are searched at once where one frame stands on its own."""
+PROPOSALS = 24
+"""Places that are looked at in a frame on its own, where nobody says where to look, at most."""
 
 
 class Perceived(NamedTuple):
@@ -58,6 +60,15 @@ class Pipeline:
         self._poses = Poses()
         self._in_view: list[Alignment] = []
         self._stamp: float | None = None
+
+    @cached_property
+    def finder(self) -> Finder:
+        """Proposes where the objects are; made when first asked for, which takes a while.
+
+        Raises:
+            ValueError: its network is damaged.
+        """
+        return Finder(list(self.canonicalizer.objects.values()), FinderBundle.load())
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -108,34 +119,18 @@ class Pipeline:
         """Find objects in one frame on its own; what is followed is neither used nor changed.
 
         Args:
-            frame, camera: see `update`. regions: all of them are searched; without them the whole
-                image is, until each object has been found once.
+            frame, camera: see `update`. regions: all of them are searched; without them, places
+                all over the image that the finder proposes.
 
         Raises:
             ValueError: see `Canonicalizer.process`.
         """
         check_frame(frame)
-        if regions is not None:
-            answers = self.canonicalizer.process(frame, regions, camera=camera)
-        else:
-            answers = self._swept(frame, camera)
+        if regions is None:
+            proposals = self.finder.propose(frame, PROPOSALS)
+            regions = [self.finder.region(proposal) for proposal in proposals]
+        answers = distinct(self.canonicalizer.process(frame, regions, camera=camera))
         return self._posed(answers, 0.0, camera, Poses())
-
-    def _swept(self, frame: NDArray[np.uint8], camera: CameraModel | None) -> list[Alignment]:
-        models = list(self.canonicalizer.objects.values())
-        sweep = Sweep(models)
-        best: dict[str, Alignment] = {}
-        left = len(models) * len(windows((frame.shape[1], frame.shape[0])))
-        while left > 0:
-            regions = sweep.regions(frame, list(best.values()), min(BATCH, left))
-            if not regions:
-                break
-            left -= len(regions)
-            for answer in self.canonicalizer.process(frame, regions, camera=camera):
-                other = best.get(answer.object_name)
-                if answer.accepted and (other is None or answer.confidence > other.confidence):
-                    best[answer.object_name] = answer
-        return [best[name] for name in sorted(best)]
 
     def _posed(
         self,

@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stn_ros.runtime.alignment import Alignment, Region
-from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.finder.finder import Finder, Proposal
 from stn_ros.runtime.pace import Pace
-from stn_ros.runtime.sweep import Sweep
 from stn_ros.runtime.tracker import SEARCHES
+
+CANDIDATES = 40
+"""Proposals of a frame that are told apart."""
+PROPOSALS = 12
+"""Of these, how many are looked at in a frame, at most."""
+VAIN = 1.0
+"""Seconds for which it is remembered what was looked at."""
 
 
 class Request(NamedTuple):
@@ -88,25 +95,60 @@ class FixedRegions:
 
 
 class WholeImage:
-    """Windows all over the image, for what is not in view.
+    """The whole image, for what is not in view: places that the finder proposes.
+
+    What is in view explains its place, whatever else is proposed there. Of a still scene the same
+    is proposed again and again: what was looked at in vain waits until the rest has had its turn.
 
     Args:
-        objects: to look for, with distinct names.
-        searches: windows in a frame; as many as there is time for, unless given.
+        finder: of the objects. most: proposals in a frame; as many as there is time for, unless
+            given.
     """
 
-    def __init__(self, objects: Sequence[ObjectModel], searches: int | None = None) -> None:
-        self._sweep = Sweep(objects)
+    def __init__(self, finder: Finder, most: int | None = None) -> None:
+        self._finder = finder
         self._pace = Pace()
-        self._searches = searches
+        self._most = most
+        self._tried: list[_Tried] = []
 
     def search(self, request: Request) -> Search:
         """See `RegionSource`."""
-        count = self._searches
-        if count is None:
-            count = self._pace.searches(request.arrival, following=bool(request.in_view))
-        return Search(self._sweep.regions(request.frame, request.in_view, count), count)
+        most = self._most
+        if most is None:
+            most = self._pace.searches(request.arrival, following=bool(request.in_view))
+            most = min(most, PROPOSALS)
+        self._tried = [one for one in self._tried if request.arrival - one.arrival <= VAIN]
+        if most < 1:
+            return Search([], 0)
+        proposals = [
+            proposal
+            for proposal in self._finder.propose(request.frame, CANDIDATES)
+            if not any(_inside(proposal, known) for known in request.in_view)
+        ]
+        # Sorting is stable: the likeliest first among those that were tried as often.
+        chosen = sorted(proposals, key=self._times_tried)[:most]
+        self._tried += [_Tried(one, request.arrival) for one in chosen]
+        return Search([self._finder.region(one) for one in chosen], most)
 
     def took(self, searches: int, seconds: float) -> None:
         """See `RegionSource`."""
         self._pace.took(searches, seconds)
+
+    def _times_tried(self, proposal: Proposal) -> int:
+        return sum(
+            one.proposal.model == proposal.model and proposal.is_near(one.proposal)
+            for one in self._tried
+        )
+
+
+class _Tried(NamedTuple):
+    """A proposal that was looked at, and when."""
+
+    proposal: Proposal
+    arrival: float
+
+
+def _inside(proposal: Proposal, known: Alignment) -> bool:
+    """Whether a proposal's centre lies on a face that is in view."""
+    outline = known.corners.astype(np.float32)
+    return cv2.pointPolygonTest(outline, proposal.centre.tolist(), measureDist=False) >= 0

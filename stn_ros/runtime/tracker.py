@@ -105,7 +105,7 @@ class Tracker:
         expected = [_expected(track, now) for track in live]
         first = self._first % len(regions) if regions else 0
         regions = [*regions[first:], *regions[:first]] if regions else []
-        found = _distinct(
+        found = distinct(
             self._canonicalizer.process(frame, regions, expected, camera, searches=searches)
         )
         self._first += searches
@@ -200,7 +200,7 @@ def _moved(track: _Track, alignment: Alignment, now: float) -> _Track:
     return _Track(replace(alignment, instance=track.alignment.instance), now, velocity)
 
 
-def _distinct(alignments: Sequence[Alignment]) -> list[Alignment]:
+def distinct(alignments: Sequence[Alignment]) -> list[Alignment]:
     """Without the less confident of alignments that are one and the same object."""
     kept: list[Alignment] = []
     for alignment in sorted(alignments, key=lambda a: (-a.accepted, -a.confidence)):

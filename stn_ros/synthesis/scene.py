@@ -8,7 +8,7 @@ occluders, light, specular streaks, blur, noise and compression come on top. Col
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -382,6 +382,17 @@ def _visible_share(
     return float((inside & (covered.ravel() == 0)).mean())
 
 
+def _hidden(homography: Array, size: tuple[int, int], corners: Array) -> NDArray[np.bool_]:
+    """(32, 32) over a face: where the convex `corners` (4, 2) of another, in the frame, hide it."""
+    xs, ys = np.meshgrid((np.arange(32) + 0.5) / 32, (np.arange(32) + 0.5) / 32)
+    points = np.column_stack([xs.ravel() * size[0] - 0.5, ys.ravel() * size[1] - 0.5])
+    ways = apply(homography, points)[:, None] - corners
+    edges = np.roll(corners, -1, axis=0) - corners
+    sides = edges[:, 0] * ways[..., 1] - edges[:, 1] * ways[..., 0]
+    inside = (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
+    return np.asarray(inside, np.bool_).reshape(32, 32)
+
+
 def _lay_clutter(
     rng: np.random.Generator, frame: Picture, backdrop: Backdrop, long_side: float
 ) -> None:
@@ -618,3 +629,81 @@ HELD_OUT_CONDITIONS = {
     "occluded": replace(SHARP, occluded_share=1.0, occluded=(0.09, 0.25)),
     "tilted": replace(SHARP, tilt=(45, 60)),
 }
+
+
+@dataclass(frozen=True)
+class FacesFrame:
+    """Several faces in a frame.
+
+    Attributes:
+        frame: (H, W, 3) uint8 BGR.
+        homographies: of each face, 3x3, canonical pixels (of the face picture) -> frame pixels.
+        visible: of each, the share that is neither hidden nor out of the frame.
+        tilts: of each, degrees.
+    """
+
+    frame: Picture
+    homographies: list[Array]
+    visible: list[float]
+    tilts: list[float]
+
+
+def render_faces(
+    rng: np.random.Generator,
+    faces: Sequence[Picture],
+    backdrop: Backdrop,
+    conditions: Conditions,
+    frame_size: tuple[int, int] = (640, 480),
+) -> FacesFrame:
+    """Render a frame that shows all of `faces`, each drawn at random within `conditions`.
+
+    Faces are laid where they hide nothing of each other as far as there is room, later ones upon
+    earlier ones where not. See `render_frame` for the arguments.
+    """
+    frame = np.ascontiguousarray(backdrop(rng, frame_size))
+    for _ in range(rng.integers(0, conditions.clutter + 1)):
+        _lay_clutter(rng, frame, backdrop, _log_uniform(rng, conditions.long_side))
+    taken = np.zeros((frame_size[1] // 4, frame_size[0] // 4), np.uint8)
+    homographies: list[Array] = []
+    tilts: list[float] = []
+    masks: list[NDArray[np.bool_]] = []
+    for face in faces:
+        size = (face.shape[1], face.shape[0])
+        tilt = rng.uniform(*conditions.tilt)
+        own = np.zeros_like(taken)
+        for _ in range(8):
+            long_side = _log_uniform(rng, conditions.long_side)
+            homography, _ = _placed(rng, size, tilt, long_side, frame_size, conditions)
+            corners = apply(homography, face_corners(size))
+            own = np.zeros_like(taken)
+            outline = np.round(((corners + 0.5) / 4 - 0.5) * 16).astype(np.int32)
+            cv2.fillConvexPoly(own, outline, 1, cv2.LINE_8, 4)
+            if not (own & taken).any():
+                break
+        taken |= own
+        if rng.random() < conditions.body_share:
+            _draw_body(rng, frame, face, homography)
+        paste_face(frame, face, homography)
+        covered: Picture = np.zeros((32, 32), np.uint8)
+        if rng.random() < conditions.occluded_share:
+            covered = _occlude(rng, frame, homography, size, backdrop, conditions.occluded)
+        # Of those before, what this one lies upon is hidden.
+        for below, other, mask in zip(faces, homographies, masks, strict=False):
+            mask |= _hidden(other, (below.shape[1], below.shape[0]), corners)
+        homographies.append(homography)
+        tilts.append(tilt)
+        masks.append(covered > 0)
+    if faces:
+        nearest = int(rng.integers(len(faces)))
+        size = (faces[nearest].shape[1], faces[nearest].shape[0])
+        harsh = rng.random() < conditions.harsh_light
+        _light(rng, frame, homographies[nearest], size, harsh)
+    frame, _ = _blurred(rng, frame, conditions)
+    frame = _noisy(rng, frame, rng.uniform(*conditions.noise))
+    if rng.random() < conditions.compressed:
+        frame = _jpeg(frame, int(rng.integers(40, 95)))
+    visible = [
+        _visible_share(h, (f.shape[1], f.shape[0]), mask.astype(np.uint8), frame_size)
+        for f, h, mask in zip(faces, homographies, masks, strict=True)
+    ]
+    return FacesFrame(frame, homographies, visible, tilts)

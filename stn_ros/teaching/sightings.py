@@ -70,7 +70,8 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
         ValueError: fewer than `LEAST` sightings, or see `Recording`.
     """
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
-    pipeline, source = Pipeline(canonicalizer), WholeImage([model], SEARCHES)
+    pipeline = Pipeline(canonicalizer)
+    source = WholeImage(pipeline.finder, SEARCHES)
     kept: list[LabelledFrame] = []
     read = answered = seen = 0
     every, last = 1, None

@@ -18,7 +18,13 @@ from stn_ros.geometry.box import Box
 from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.network_step import Hypothesis, NetworkStep
-from stn_ros.runtime.region_search import ROTATIONS, SEARCH_STAGES, RegionSearch, best_of_each
+from stn_ros.runtime.region_search import (
+    ROTATIONS,
+    SEARCH_STAGES,
+    Place,
+    RegionSearch,
+    best_of_each,
+)
 from stn_ros.runtime.sampling import FrameSampler
 from stn_ros.runtime.verification import Verifier
 

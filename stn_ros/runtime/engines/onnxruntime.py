@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
 
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.engines.base import Motion
+
+
+def session(graph: Path, threads: int = 1) -> InferenceSession:
+    """A session on the CPU; with 0 threads, ONNX Runtime chooses how many."""
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that wait must not burn the cores that cameras and other nodes need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 class OnnxRuntimeEngine:
@@ -20,17 +33,9 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
 
     def __init__(self, bundle: NetworkBundle, threads: int = 1) -> None:
-        options = SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that wait must not burn the cores that cameras and other nodes need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-
-        providers = ["CPUExecutionProvider"]
-        self._features = InferenceSession(str(bundle.features), options, providers=providers)
-        self._match = InferenceSession(str(bundle.match), options, providers=providers)
-        self._match_int8 = InferenceSession(str(bundle.match_int8), options, providers=providers)
+        self._features = session(bundle.features, threads)
+        self._match = session(bundle.match, threads)
+        self._match_int8 = session(bundle.match_int8, threads)
 
     def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine`."""

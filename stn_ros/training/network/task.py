@@ -206,7 +206,7 @@ def train(
         train_time_interval=timedelta(seconds=settings.checkpoint_every),
         enable_version_counter=False,
     )
-    average = WeightAveraging(use_buffers=False, multi_avg_fn=_average)
+    average = WeightAveraging(use_buffers=False, multi_avg_fn=average_weights)
     trainer = lightning.Trainer(
         max_epochs=-1,
         default_root_dir=settings.folder,
@@ -265,7 +265,7 @@ def schedule(steps: int, share: float) -> float:
     return min(1.0, warmth) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def _average(averaged: list[Tensor], current: list[Tensor], number: Tensor | int) -> None:
+def average_weights(averaged: list[Tensor], current: list[Tensor], number: Tensor | int) -> None:
     """Exponential; of the first steps, a shorter one."""
     decay = min(EMA_DECAY, (1 + int(number)) / (10 + int(number)))
     get_ema_multi_avg_fn(decay)(averaged, current, number)

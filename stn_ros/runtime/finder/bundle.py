@@ -1,0 +1,78 @@
+"""The finder's network as it ships: an ONNX file and the YAML that describes and seals it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stn_ros.runtime.bundle import verified
+from stn_ros.runtime.paths import models_folder
+
+FORMAT = 1
+FINDER_FILE = "finder.yaml"
+
+
+@dataclass(frozen=True)
+class FinderBundle:
+    """A verified network.
+
+    Attributes:
+        graph: pictures (N, H, W, 3) uint8 BGR -> embedding (N, C, h, w), centred (N, h, w) and
+            outline (N, 5, h, w), see `localization.finder.Cells`.
+        sha256: of the graph: embeddings of one do not go with those of another.
+        stride: pixels per cell. middle: size (root of the area) of a face whose outline is neither
+            large nor small, pixels.
+        crop: side of the picture a reference is encoded in, pixels. rotations: that it is encoded
+            under, evenly spaced. sizes: at which, root of the area in pixels.
+        card: how it was trained and what it reaches (plain YAML values).
+    """
+
+    graph: Path
+    sha256: str
+    stride: int
+    middle: float
+    crop: int
+    rotations: int
+    sizes: tuple[float, ...]
+    card: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> FinderBundle:
+        """Read and verify a folder; without one, the network that ships.
+
+        Raises:
+            ValueError: the file that is missing, damaged or of another format, and what to do.
+        """
+        folder = Path(folder) if folder else models_folder() / "finder"
+        path = folder / FINDER_FILE
+        try:
+            described = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(
+                f"{path}: can not be read ({error.strerror}): is this a finder's folder? "
+                "`stn-ros train-finder` writes one"
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not YAML: {error}") from None
+        if not isinstance(described, dict) or described.get("format") != FORMAT:
+            found = described.get("format") if isinstance(described, dict) else described
+            raise ValueError(
+                f"{path}: format {found!r}, this version reads {FORMAT}: export it again with "
+                "`stn-ros train-finder`"
+            )
+        try:
+            return cls(
+                graph=verified(folder, described["graph"], FINDER_FILE),
+                sha256=str(described["graph"]["sha256"]),
+                stride=int(described["stride"]),
+                middle=float(described["middle"]),
+                crop=int(described["crop"]),
+                rotations=int(described["rotations"]),
+                sizes=tuple(float(size) for size in described["sizes"]),
+                card=described.get("card", {}),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: entry missing or malformed: {error}") from None

@@ -1,0 +1,214 @@
+"""Which object may be where in a frame: one pass, however many objects are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+
+from stn_ros.runtime.alignment import Region
+from stn_ros.runtime.engines.onnxruntime import session
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.finder.outline import face_homography
+from stn_ros.runtime.finder.references import reference_crop
+from stn_ros.runtime.object_model import ObjectModel
+
+Array = NDArray[np.float64]
+
+SHORT_SIDE = 360
+"""Of the largest level of the pyramid, pixels; each further level halves it."""
+LEVELS = 4
+CELLS = 200
+"""Cells of a frame that are compared with the references: the likeliest centres of faces."""
+PAIRS = 256
+"""Pairs of a cell and an object that are looked at further, at most."""
+SAME_PLACE = 0.35
+"""Proposals whose centres are nearer than this, in sizes of the smaller, are at one place."""
+RIVALS = 3
+"""Objects proposed at one place, at most."""
+CENTRED_WEIGHT = 0.02
+"""Of the logit that a cell is a face's centre, against the likeness (a cosine)."""
+
+
+class Proposal(NamedTuple):
+    """An object that may be in a frame.
+
+    Attributes:
+        model: index of the object. homography: 3x3, canonical -> frame pixels, an affine map.
+        centre: (2,) of the face, frame pixels. size: root of its area there, pixels.
+        score: how likely, only for comparison with others of the same frame.
+        likeness: of the cell and the reference, a cosine.
+    """
+
+    model: int
+    homography: Array
+    centre: Array
+    size: float
+    score: float
+    likeness: float
+
+    def is_near(self, other: Proposal) -> bool:
+        """Whether both are at one place."""
+        apart = float(np.linalg.norm(self.centre - other.centre))
+        return apart < SAME_PLACE * min(self.size, other.size)
+
+
+class _Cells(NamedTuple):
+    """The likeliest cells of a frame.
+
+    Attributes:
+        embedding: (K, C). centred: (K,) logit. centre: (K, 2) of the face there, frame pixels.
+        moments: (K, 2, 2) of its outline, frame pixels squared.
+    """
+
+    embedding: NDArray[np.float32]
+    centred: NDArray[np.float32]
+    centre: Array
+    moments: Array
+
+
+class Finder:
+    """Proposes where objects may be.
+
+    Args:
+        objects: to look for. bundle: the network. threads: of it; 0 lets ONNX Runtime choose.
+    """
+
+    def __init__(
+        self, objects: Sequence[ObjectModel], bundle: FinderBundle, threads: int = 1
+    ) -> None:
+        self._bundle = bundle
+        self._session = session(bundle.graph, threads)
+        self._objects = tuple(objects)
+        known = [encode(self._session, bundle, model.reference) for model in objects]
+        # (sizes, rotations, N, C): the best of each object's is found along contiguous memory.
+        self._references = np.ascontiguousarray(np.stack(known, axis=2))
+
+    def propose(self, frame: NDArray[np.uint8], count: int) -> list[Proposal]:
+        """The `count` likeliest proposals for a frame (H, W, 3) uint8 BGR, the best first."""
+        cells = self._cells(frame)
+        sizes, rotations, models, width = self._references.shape
+        alike = cells.embedding @ self._references.reshape(-1, width).T
+        alike = alike.reshape(len(cells.embedding), sizes, rotations, models)
+        likeness = alike.max(axis=(1, 2))
+        score = (likeness + CENTRED_WEIGHT * cells.centred[:, None]).ravel()
+        most = min(PAIRS, score.size)
+        best = np.argpartition(-score, most - 1)[:most]
+        best = best[np.argsort(-score[best])]
+        extent = np.linalg.det(cells.moments) ** 0.25
+        apart = np.linalg.norm(cells.centre[:, None] - cells.centre, axis=2)
+        near = apart < SAME_PLACE * np.minimum(extent[:, None], extent)
+        found: list[Proposal] = []
+        taken: list[int] = []
+        for index in best:
+            cell, model = divmod(int(index), models)
+            rivals = [other.model for k, other in zip(taken, found, strict=True) if near[cell, k]]
+            if model in rivals or len(rivals) >= RIVALS:
+                continue
+            of_rotations = alike[cell, :, :, model].max(axis=0)
+            rotation = _peak(of_rotations) * 360 / rotations
+            centre, moments = cells.centre[cell], cells.moments[cell]
+            size = self._objects[model].size
+            found.append(
+                Proposal(
+                    model,
+                    face_homography(centre, moments, rotation, size),
+                    centre,
+                    float(extent[cell]),
+                    float(score[index]),
+                    float(likeness[cell, model]),
+                )
+            )
+            taken.append(cell)
+            if len(found) == count:
+                break
+        return found
+
+    def region(self, proposal: Proposal) -> Region:
+        """Where a proposal asks to look."""
+        model = self._objects[proposal.model]
+        return Region.of_face(model.name, proposal.homography, model.size)
+
+    def _cells(self, frame: NDArray[np.uint8]) -> _Cells:
+        """The `CELLS` cells of all levels that most look like the centre of a face."""
+        bundle = self._bundle
+        levels = []
+        for picture, scale in pyramid(frame, bundle.stride):
+            embedding, centred, outline = self._session.run(None, {"pictures": picture[None]})
+            rows, columns = np.indices(centred.shape[1:]).reshape(2, -1)
+            levels.append(
+                (
+                    centred.ravel(),
+                    embedding.reshape(embedding.shape[1], -1),
+                    outline.reshape(5, -1),
+                    np.stack([columns, rows]),
+                    np.broadcast_to(scale[:, None], (2, centred.size)),
+                )
+            )
+        centred = np.concatenate([level[0] for level in levels])
+        most = min(CELLS, len(centred))
+        best = np.argpartition(-centred, most - 1)[:most]
+        # Only these are looked at: (K, ...) of each.
+        embedding, outline, place, scale = (
+            np.concatenate([level[i] for level in levels], axis=1)[:, best].T for i in range(1, 5)
+        )
+        way = outline.astype(np.float64)
+        triangle = np.zeros((most, 2, 2))
+        triangle[:, 0, 0], triangle[:, 1, 1] = np.exp(way[:, [2, 4]].clip(-4, 4)).T
+        triangle[:, 1, 0] = way[:, 3] * triangle[:, 0, 0]
+        triangle *= bundle.middle / scale[:, :, None]
+        return _Cells(
+            embedding,
+            centred[best],
+            (place + 0.5 + way[:, :2]) * bundle.stride / scale - 0.5,
+            triangle @ triangle.transpose(0, 2, 1),
+        )
+
+
+def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint8], Array]]:
+    """The levels of a frame, largest first, and the scale (x, y) of each against the frame.
+
+    Sides are multiples of `stride`; a frame smaller than the largest level is not enlarged.
+    """
+    height, width = frame.shape[:2]
+    first = min(1.0, SHORT_SIDE / min(height, width))
+    levels = []
+    picture = frame
+    for level in range(LEVELS):
+        sides = [
+            max(1, round(side * first * 0.5**level / stride)) * stride for side in (width, height)
+        ]
+        if level and min(sides) < 2 * stride:
+            break
+        picture = np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
+        levels.append((picture, np.array(sides) / (width, height)))
+    return levels
+
+
+def encode(
+    run: InferenceSession, bundle: FinderBundle, reference: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """A reference (h, w, 3) BGR as the finder knows it: (sizes, rotations, C), of unit length."""
+    middle = bundle.crop // bundle.stride // 2
+    known = []
+    for size in bundle.sizes:
+        crops = np.stack(
+            [
+                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
+                for turn in range(bundle.rotations)
+            ]
+        )
+        known.append(run.run(["embedding"], {"pictures": crops})[0][:, :, middle, middle])
+    return np.stack(known).astype(np.float32)
+
+
+def _peak(values: NDArray[np.float32]) -> float:
+    """Where a periodic function has its maximum, in samples: of the parabola through the best."""
+    best = int(np.argmax(values))
+    before, here, after = (float(values[(best + i) % len(values)]) for i in (-1, 0, 1))
+    curve = before - 2 * here + after
+    return best + (0.5 * (before - after) / curve if curve < -1e-9 else 0.0)
