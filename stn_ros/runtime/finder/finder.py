@@ -128,6 +128,11 @@ class Finder:
                 break
         return found
 
+    @property
+    def count(self) -> int:
+        """How many objects it knows."""
+        return len(self._objects)
+
     def region(self, proposal: Proposal) -> Region:
         """Where a proposal asks to look."""
         model = self._objects[proposal.model]
