@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from stn_ros.localization.finder import MIDDLE, STRIDE, FinderNetwork
-from stn_ros.runtime.bundle import sha256
+from stn_ros.runtime.bundle import sha256, verified
 from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FINDER_FILE, FORMAT, FinderBundle
 from stn_ros.training.finder.samples import CROP, ROTATIONS, SIZES
@@ -64,6 +64,17 @@ def export_finder(network: FinderNetwork, folder: Path, card: Mapping[str, Any])
         else:
             fresh.rename(folder)
     return FinderBundle.load(folder)
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights a finder's folder was exported from.
+
+    Raises:
+        ValueError: the folder is no finder's, or its weights are missing or damaged.
+    """
+    FinderBundle.load(folder)
+    described = yaml.safe_load((folder / FINDER_FILE).read_text(encoding="utf-8"))
+    return verified(folder, described["weights"], FINDER_FILE)
 
 
 def _check(network: FinderNetwork, bundle: FinderBundle) -> None:

@@ -264,6 +264,17 @@ def held_out_batches() -> list[list[Tensor]]:
     return [to_tensors(samples.batch(PICTURES, CROPS)) for _ in range(HELD_OUT_BATCHES)]
 
 
+@torch.no_grad()
+def held_out_figures(task: FinderTask) -> dict[str, float]:
+    """The losses on `held_out_batches`, means, by name."""
+    task.network.eval()
+    found = [task.losses(batch, bank=False)[0] for batch in held_out_batches()]
+    return {
+        name: float(np.mean([float(getattr(losses, name)) for losses in found]))
+        for name in Losses._fields
+    }
+
+
 def to_tensors(batch: FinderBatch) -> list[Tensor]:
     """The fields of a batch in their order."""
     return [torch.from_numpy(np.ascontiguousarray(array)) for array in vars(batch).values()]
