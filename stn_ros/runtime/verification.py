@@ -19,6 +19,7 @@ from stn_ros.runtime.confidence import confidence, inputs
 from stn_ros.runtime.network_step import Hypothesis, NetworkStep
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.photometric import PhotometricRefiner, Refined
+from stn_ros.runtime.print_comparison import PrintComparison
 from stn_ros.runtime.sampling import FrameSampler
 
 Array = NDArray[np.float64]
@@ -61,6 +62,7 @@ class Verifier:
         self._step = step
         self._steps = photometric_steps
         self._refiners = [PhotometricRefiner(model.reference) for model in objects]
+        self._comparisons = [PrintComparison(model.reference) for model in objects]
 
     def verify(
         self,
@@ -80,12 +82,15 @@ class Verifier:
             min(self._steps, FOLLOWED_STEPS) if tracked else self._steps,
             finest=FOLLOWED_TILES if tracked else photometric.SIDES[-1],
         )
-        numbers = inputs(
-            hypothesis.evidence,
-            refined.ncc,
-            self._step.patch("refine", sampler, model, refined.homography),
-            self._step.reference_patch(model, "refine"),
-        )
+        numbers = {
+            **inputs(
+                hypothesis.evidence,
+                refined.ncc,
+                self._step.patch("refine", sampler, model, refined.homography),
+                self._step.reference_patch(model, "refine"),
+            ),
+            **self._comparisons[model].compare(sampler, refined.homography, refined.blur),
+        }
         return self._alignment(sampler, model, refined, numbers, tracked, region)
 
     def track_photometrically(self, sampler: FrameSampler, known: Alignment) -> Alignment | None:

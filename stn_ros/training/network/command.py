@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         },
     }
     folder = args.export or args.folder / "network"
-    weights = fit(answers.rows, answers.right)
+    weights = fit(answers.rows, answers.right, answers.look_alike)
     export_bundle(task.network, patches, folder, weights, card, scale)
     print(f"wrote {folder}")
     return 0

@@ -16,7 +16,7 @@ def test_fit_tells_what_can_be_told_and_prefers_silence():
     rows = rng.normal(0, 1, (2000, len(NAMES)))
     rows[:, 0] = 1.0
     rows[:, NAMES.index("overall")] += np.where(right, 3.0, 0.0)
-    weights = fit(rows, right)
+    weights = fit(rows, right, np.zeros_like(right))
     assert set(weights) == set(NAMES)
     sure = np.array(
         [confidence({"inside": 1.0, **dict(zip(NAMES, row, strict=True))}, weights) for row in rows]
@@ -27,16 +27,17 @@ def test_fit_tells_what_can_be_told_and_prefers_silence():
 
 def test_fit_needs_both_kinds():
     with pytest.raises(ValueError, match="all right"):
-        fit(np.ones((5, len(NAMES))), np.ones(5, bool))
+        fit(np.ones((5, len(NAMES))), np.ones(5, bool), np.zeros(5, bool))
 
 
 @pytest.mark.slow
 def test_collected_answers_are_of_both_kinds():
-    rows, right, ratios = collect(NetworkBundle.load(), 24, seed=5, progress=False)
+    rows, right, look_alike, ratios = collect(NetworkBundle.load(), 24, seed=5, progress=False)
     assert (ratios > 0).all()
     assert rows.shape[1] == len(NAMES)
     assert np.isfinite(rows).all()
     assert 0 < right.mean() < 1
+    assert not (right & look_alike).any()
 
 
 @pytest.mark.slow
@@ -58,8 +59,36 @@ def test_what_speaks_for_an_answer_never_speaks_against_it():
     noise = rng.normal(0, 2, 1500)
     rows[:, NAMES.index("overall")] = right + noise
     rows[:, NAMES.index("pixels")] = 2 * right + noise
-    weights = fit(rows, right)
+    weights = fit(rows, right, np.zeros_like(right))
     assert weights["pixels"] > 0
     assert weights["overall"] == 0  # without the bound it is taken from the other, noise and all
     for name, sign in SIGNS.items():
         assert weights[name] * sign >= 0
+
+
+def _answers(seed):
+    """(rows, right) of 1,500 answers that `overall` tells apart, and less well `pixels`."""
+    rng = np.random.default_rng(seed)
+    right = rng.random(1500) < 0.6
+    rows = rng.normal(0, 1, (1500, len(NAMES)))
+    rows[:, 0] = 1.0
+    rows[:, NAMES.index("overall")] += 2 * right
+    rows[:, NAMES.index("pixels")] += right
+    return rows, right
+
+
+def test_known_weights_are_kept_and_the_others_fitted():
+    rows, right = _answers(4)
+    known = {"bias": -6.0, "overall": 0.75}
+    weights = fit(rows, right, np.zeros_like(right), known)
+    assert {name: weights[name] for name in known} == pytest.approx(known)
+    assert weights["pixels"] > 0
+
+
+def test_look_alikes_weigh_less_than_other_wrong_answers():
+    rows, right = _answers(5)
+    published = []
+    for look_alike in (~right, np.zeros_like(right)):
+        weights = fit(rows, right, look_alike)
+        published.append((rows @ [weights[name] for name in NAMES] > 0)[right].mean())
+    assert published[0] > published[1] + 0.2
