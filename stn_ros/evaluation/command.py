@@ -10,7 +10,13 @@ from pathlib import Path
 
 import cv2
 
-from stn_ros.evaluation import benchmark_report, held_out, pose_benchmark, real_photos
+from stn_ros.evaluation import (
+    benchmark_report,
+    held_out,
+    pose_benchmark,
+    real_photos,
+    told_apart,
+)
 from stn_ros.evaluation.opencv_doc import opencv_doc
 from stn_ros.evaluation.trials import Contestant, Ours, Sift, Trial, hold
 from stn_ros.runtime.bundle import NetworkBundle
@@ -25,6 +31,8 @@ Measure the shipped network beside tuned SIFT + robust homography, on the same f
                90, 180 and 270 degrees
   poses        6-DoF poses of the held-out faces by tilt, beside the floor that IPPE sets at the
                same corner error
+  look-alikes  products that look alike, asked for in each other's place, and right answers in
+               views that hide much
 
 The pictures of Debian's opencv-doc are fetched into the cache once (96 MB)."""
 OURS, SIFT = "stn_ros", "SIFT"
@@ -32,7 +40,7 @@ OURS, SIFT = "stn_ros", "SIFT"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("what", choices=("held-out", "real-photos", "poses"))
+    parser.add_argument("what", choices=("held-out", "real-photos", "poses", "look-alikes"))
     parser.add_argument(
         "--output", type=Path, default=Path("out/benchmark"), help="folder of the report"
     )
@@ -67,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     # Before the textures are first asked for: they look for these pictures once a process.
     folder = opencv_doc()
     trials: Iterable[Trial]
+    if args.what == "look-alikes":
+        return _look_alikes(args, bundle, settings)
     if args.what != "real-photos":
         if args.faces < 2 or args.views < 1:
             raise ValueError("--faces must be at least 2 and --views at least 1")
@@ -115,4 +125,21 @@ def _poses(
     benchmark_report.write(args.output, "poses", page, {"notes": notes, "figures": figures})
     print(page)
     print(f"written to {args.output / 'poses'}.md and .json")
+    return 0
+
+
+def _look_alikes(
+    args: argparse.Namespace, bundle: NetworkBundle, settings: CanonicalizerSettings
+) -> int:
+    if args.faces < 1 or args.views < 1:
+        raise ValueError("--faces and --views must be at least 1")
+    outcomes = told_apart.measure(bundle, args.faces * args.views, args.seed, settings)
+    notes = [
+        f"threshold {settings.threshold:g}, seed {args.seed}, {date.today().isoformat()}",
+    ]
+    page = told_apart.markdown(outcomes, notes)
+    figures = [vars(outcome) for outcome in outcomes]
+    benchmark_report.write(args.output, "look_alikes", page, {"notes": notes, "figures": figures})
+    print(page)
+    print(f"written to {args.output / 'look_alikes'}.md and .json")
     return 0
