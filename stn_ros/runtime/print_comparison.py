@@ -37,7 +37,7 @@ _LEAST_NCC = 0.3
 _MODEL_ERROR = 0.02  # share of the contrast, squared, that is never explained
 _NOISE = 4.0  # grey levels squared
 _REACH = 0.14  # of the longer side, across: what is so near to something else does not count
-_USUAL_HUE, _USUAL_MISPRINT = 0.02, 0.1  # what right answers in all kinds of views come to
+_USUAL_HUE, _USUAL_MISPRINT = 0.02, 0.15  # what right answers in all kinds of views come to
 
 
 class PrintComparison:
