@@ -89,8 +89,6 @@ def objective(
     said: Description,
     crops: Tensor,
     truth: Truth,
-    bank: Tensor,
-    bank_face: Tensor,
     sharpness: Tensor,
 ) -> Losses:
     """The losses of a batch.
@@ -98,18 +96,14 @@ def objective(
     Args:
         cells: of the pictures. seen: cells that were looked at, and what was `said` of them.
         crops: (M, C) embeddings of the crops. truth: of the batch.
-        bank: (B, C) embeddings of earlier crops, no gradient. bank_face: (B,) their faces.
         sharpness: factor on inner products (inverse temperature of InfoNCE, van den Oord 2018).
     """
     shown = seen.target >= 0
     target = seen.target[shown]
     own, crop, face = said.embedding[shown], truth.crop[target], truth.face[target]
-    # Its own crop, all its rivals, and earlier crops of other faces.
+    # Its own crop and all its rivals.
     silent = (~truth.rivals[target]).scatter(1, crop[:, None], False)
     logits = (sharpness * own @ crops.T).masked_fill(silent, -1e4)
-    if len(bank):
-        same = (bank_face[None] == face[:, None]) | (-bank_face - 1 == face[:, None])
-        logits = torch.cat([logits, (sharpness * own @ bank.T).masked_fill(same, -1e4)], dim=1)
     named = functional.cross_entropy(logits, crop)
     first = (logits.argmax(dim=1) == crop).float().mean()
 

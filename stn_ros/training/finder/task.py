@@ -1,4 +1,4 @@
-"""Training of the finder: Lightning's loop, a bank of earlier references, checkpoints."""
+"""Training of the finder: Lightning's loop, checkpoints, held-out figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ from stn_ros.training.network.task import LAST, average_weights, schedule
 PICTURES, CROPS = 10, 108
 LIKELIEST = 24
 """Cells of a picture that are looked at beside those of its faces."""
-BANK = 2048
 HELD_OUT_SEED = 515_151
 HELD_OUT_BATCHES = 12
 CONNECTED_SHARE = 0.3
@@ -86,9 +85,6 @@ class FinderTask(lightning.LightningModule):
         if settings.start is not None:
             self.network.load_state_dict(read_weights(settings.start))
         self.log_sharpness = torch.nn.Parameter(torch.tensor(2.7))
-        width = self.network.settings["embedding"]
-        # No buffers: the average of the weights has no use for them.
-        self.bank, self.bank_face = torch.zeros(0, width), torch.zeros(0, dtype=torch.long)
         self.steps = 0
 
     @property
@@ -96,8 +92,8 @@ class FinderTask(lightning.LightningModule):
         """Of the time that is spent."""
         return min(1.0, self.clock.time_elapsed() / (self.settings.minutes * 60))
 
-    def losses(self, batch: list[Tensor], bank: bool = True) -> tuple[Losses, Tensor]:
-        """Losses of a batch (`to_tensors`), and the embeddings of its crops."""
+    def losses(self, batch: list[Tensor]) -> Losses:
+        """Losses of a batch (`to_tensors`)."""
         pictures, crops, *rest = batch
         truth = Truth(*rest)
         cells = self.network.cells(torch.cat([pictures, mosaics(crops)]))
@@ -115,9 +111,7 @@ class FinderTask(lightning.LightningModule):
         known = said.embedding[len(seen.row) :]
         of_pictures = Description(*(part[: len(seen.row)] for part in said))
         sharpness = self.log_sharpness.clamp(max=3.7).exp()
-        others = (self.bank, self.bank_face) if bank else (self.bank[:0], self.bank_face[:0])
-        losses = objective(in_pictures, seen, of_pictures, known, truth, *others, sharpness)
-        return losses, known
+        return objective(in_pictures, seen, of_pictures, known, truth, sharpness)
 
     def on_train_batch_start(self, batch: list[Tensor], batch_idx: int) -> None:
         """Set the learning rate."""
@@ -127,11 +121,7 @@ class FinderTask(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        losses, crops = self.losses(batch)
-        # Numbers of faces are each worker's own: another worker's crops are of other faces.
-        earlier, faces = self.bank.to(self.device), self.bank_face.to(self.device)
-        self.bank = torch.cat([crops.detach().float(), earlier])[:BANK]
-        self.bank_face = torch.cat([batch[2], faces])[:BANK]
+        losses = self.losses(batch)
         self.steps += 1
         self.log_dict({name: value.detach() for name, value in losses._asdict().items()})
         return losses.total
@@ -144,7 +134,7 @@ class FinderTask(lightning.LightningModule):
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Held-out figures."""
-        losses, _ = self.losses(batch, bank=False)
+        losses = self.losses(batch)
         self.log_dict(
             {f"held-out {name}": value for name, value in losses._asdict().items()}, batch_size=1
         )
@@ -300,7 +290,7 @@ def held_out_batches() -> list[list[Tensor]]:
 def held_out_figures(task: FinderTask) -> dict[str, float]:
     """The losses on `held_out_batches`, means, by name."""
     task.network.eval()
-    found = [task.losses(batch, bank=False)[0] for batch in held_out_batches()]
+    found = [task.losses(batch) for batch in held_out_batches()]
     return {
         name: float(np.mean([float(getattr(losses, name)) for losses in found]))
         for name in Losses._fields

@@ -9,7 +9,6 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from stn_ros.localization.finder import Cells, Description  # noqa: E402
 from stn_ros.training.finder.objective import Losses, Places, Truth, objective, places  # noqa: E402
 
-NO_BANK = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
 SHARPNESS = torch.tensor(20.0)
 
 
@@ -46,14 +45,13 @@ class Scene:
             ignored=torch.zeros(1, 6, 8, dtype=torch.bool),
         )
 
-    def losses(self, *bank: torch.Tensor) -> Losses:
+    def losses(self) -> Losses:
         return objective(
             self.cells,
             self.seen,
             self.said,
             self.crops,
             self.truth,
-            *(bank or NO_BANK),
             SHARPNESS,
         )
 
@@ -77,14 +75,6 @@ def test_a_cell_elsewhere_that_is_alike_costs():
     scene = Scene()
     scene.said.embedding[2] = torch.eye(4)[0]
     assert float(scene.losses().located) == pytest.approx(math.log(2), abs=1e-4)
-
-
-def test_earlier_crops_count_but_those_of_the_same_face():
-    bank = torch.eye(4)[[0, 0, 0]]
-    same = Scene().losses(bank, torch.tensor([7, 7, -8]))
-    assert float(same.named) == pytest.approx(0, abs=1e-6)
-    other = Scene().losses(bank[:1], torch.tensor([9]))
-    assert float(other.named) == pytest.approx(math.log(2), abs=1e-4)
 
 
 def test_a_centre_where_none_is_costs_unless_it_is_not_asked():
