@@ -8,13 +8,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FinderBundle
 from stn_ros.runtime.finder.outline import face_homography
-from stn_ros.runtime.finder.references import reference_crop
+from stn_ros.runtime.finder.references import encode, fits
 from stn_ros.runtime.object_model import ObjectModel
 
 Array = NDArray[np.float64]
@@ -75,7 +74,9 @@ class Finder:
     """Proposes where objects may be.
 
     Args:
-        objects: to look for. bundle: the network. threads: of it; 0 lets ONNX Runtime choose.
+        objects: to look for; those whose embeddings are not of this network are encoded here, which
+            takes about 30 ms each. bundle: the network.
+        threads: of it; 0 lets ONNX Runtime choose.
     """
 
     def __init__(
@@ -84,9 +85,15 @@ class Finder:
         self._bundle = bundle
         self._session = session(bundle.graph, threads)
         self._objects = tuple(objects)
-        known = [encode(self._session, bundle, model.reference) for model in objects]
+        known = [
+            model.embeddings
+            if model.embeddings is not None and fits(model.embeddings, bundle)
+            else encode(self._session, bundle, model.reference)
+            for model in objects
+        ]
         # (sizes, rotations, N, C): the best of each object's is found along contiguous memory.
-        self._references = np.ascontiguousarray(np.stack(known, axis=2))
+        references = np.stack([each.values for each in known], axis=2)
+        self._references = np.ascontiguousarray(references, np.float32)
 
     def propose(self, frame: NDArray[np.uint8], count: int) -> list[Proposal]:
         """The `count` likeliest proposals for a frame (H, W, 3) uint8 BGR, the best first."""
@@ -187,23 +194,6 @@ def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint
         picture = np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
         levels.append((picture, np.array(sides) / (width, height)))
     return levels
-
-
-def encode(
-    run: InferenceSession, bundle: FinderBundle, reference: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """A reference (h, w, 3) BGR as the finder knows it: (sizes, rotations, C), of unit length."""
-    middle = bundle.crop // bundle.stride // 2
-    known = []
-    for size in bundle.sizes:
-        crops = np.stack(
-            [
-                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
-                for turn in range(bundle.rotations)
-            ]
-        )
-        known.append(run.run(["embedding"], {"pictures": crops})[0][:, :, middle, middle])
-    return np.stack(known).astype(np.float32)
 
 
 def _peak(values: NDArray[np.float32]) -> float:

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.object_model import Embeddings
 
 GROUND = (128.0, 128.0, 128.0)
 """BGR around a reference where it is encoded."""
@@ -48,3 +52,24 @@ def reference_crop(
         borderValue=tuple(float(channel) for channel in ground),
     )
     return np.asarray(crop, np.uint8)
+
+
+def encode(run: InferenceSession, bundle: FinderBundle, reference: NDArray[np.uint8]) -> Embeddings:
+    """Encode a reference (h, w, 3) BGR with the network of `bundle`, in its session `run`."""
+    middle = bundle.crop // bundle.stride // 2
+    known = []
+    for size in bundle.sizes:
+        crops = np.stack(
+            [
+                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
+                for turn in range(bundle.rotations)
+            ]
+        )
+        known.append(run.run(["embedding"], {"pictures": crops})[0][:, :, middle, middle])
+    return Embeddings(np.stack(known).astype(np.float16), bundle.sha256)
+
+
+def fits(known: Embeddings, bundle: FinderBundle) -> bool:
+    """Whether embeddings were made by the network of `bundle`, as it makes them."""
+    made = len(bundle.sizes), bundle.rotations
+    return known.graph == bundle.sha256 and known.values.shape[:2] == made
