@@ -38,8 +38,8 @@ ASTRAY = 0.02
 length."""
 FADED = 0.05
 """Loss of NCC since the last frame from which the network must look."""
-REFINERS = 64
-"""Objects whose references are kept as the refinement on pixels knows them: 3 MB each."""
+REFINERS = 32
+"""Objects whose references are kept as the refinement on pixels knows them: 2 to 6 MB each."""
 
 
 class Verifier:
