@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ ASTRAY = 0.02
 length."""
 FADED = 0.05
 """Loss of NCC since the last frame from which the network must look."""
+REFINERS = 32
+"""Objects whose references are kept as the refinement on pixels knows them: 2 to 6 MB each."""
 
 
 class Verifier:
@@ -60,7 +63,9 @@ class Verifier:
         self._index = {model.name: i for i, model in enumerate(objects)}
         self._step = step
         self._steps = photometric_steps
-        self._refiners = [PhotometricRefiner(model.reference) for model in objects]
+        self._refiner = lru_cache(REFINERS)(
+            lambda model: PhotometricRefiner(self._objects[model].reference)
+        )
 
     def verify(
         self,
@@ -73,7 +78,7 @@ class Verifier:
         assert hypothesis.evidence is not None
         assert hypothesis.covariance is not None
         model = hypothesis.model
-        refined = self._refiners[model].refine(
+        refined = self._refiner(model).refine(
             sampler,
             hypothesis.homography,
             self._step.bundle(model).corner_scale * hypothesis.covariance,
@@ -92,7 +97,7 @@ class Verifier:
         """`known` followed by its pixels; None where they do not hold it as they did."""
         model = self._index[known.object_name]
         deviation = ASTRAY * longest_side(to_corners(known.homography, known.size))
-        refined = self._refiners[model].refine(
+        refined = self._refiner(model).refine(
             sampler,
             known.homography,
             deviation**2 * np.eye(8),

@@ -644,6 +644,36 @@ def test_inactive_means_idle(graph: Graph):
     graph.see()
 
 
+def test_all_objects_taught_here_are_looked_for_or_those_of_a_pattern(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    good = graph.node.get_parameter("objects").value
+    for folder in map(Path, good):
+        shutil.copytree(folder, tmp_path / "stn_ros" / "objects" / folder.name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    graph.reset()
+    try:
+        assert graph.set("objects", ["ca*"])[0]
+        assert graph.change_state(Transition.TRANSITION_CONFIGURE)
+        graph.forget()
+        (facts,) = graph.wait(lambda: graph.heard["/diagnostics"][:1], "no diagnostics")
+        assert {fact.key: fact.value for fact in facts.status[0].values}["objects"] == "card"
+        assert graph.change_state(Transition.TRANSITION_CLEANUP)
+        assert graph.set("objects", ["no_*"])[0]
+        assert not graph.change_state(Transition.TRANSITION_CONFIGURE)
+        graph.expect_diagnosis("objects 'no_*': no object matches", ERROR)
+        assert graph.set("objects", ["all"])[0]
+        graph.start()
+        graph.meet()
+        graph.see()
+    finally:
+        graph.reset()
+        assert graph.set("objects", good)[0]
+        graph.start()
+        graph.meet()
+    graph.see()
+
+
 def flip_a_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

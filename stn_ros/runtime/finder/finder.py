@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.finder.bundle import FinderBundle
 from stn_ros.runtime.finder.outline import face_homography
+from stn_ros.runtime.finder.references import encode, fits
 from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
 from stn_ros.runtime.object_model import ObjectModel
 
@@ -82,9 +83,15 @@ class Finder:
         self._bundle = bundle
         self._network = FinderSession(bundle, threads)
         self._objects = tuple(objects)
-        known = [self._network.encode(model.reference) for model in objects]
+        known = [
+            model.embeddings
+            if model.embeddings is not None and fits(model.embeddings, bundle)
+            else encode(self._network, model.reference)
+            for model in objects
+        ]
         # (sizes, rotations, N, C): the best of each object's is found along contiguous memory.
-        self._references = np.ascontiguousarray(np.stack(known, axis=2))
+        references = np.stack([each.values for each in known], axis=2)
+        self._references = np.ascontiguousarray(references, np.float32)
 
     def propose(self, frame: NDArray[np.uint8], count: int) -> list[Proposal]:
         """The `count` likeliest proposals for a frame (H, W, 3) uint8 BGR, the best first."""

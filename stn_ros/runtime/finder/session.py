@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FinderBundle
-from stn_ros.runtime.finder.references import reference_crop
 
 Picture = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -21,7 +20,7 @@ class FinderSession:
     """
 
     def __init__(self, bundle: FinderBundle, threads: int = 1) -> None:
-        self._bundle = bundle
+        self.bundle = bundle
         self._cells = session(bundle.cells, threads)
         self._describe = session(bundle.describe, threads)
 
@@ -34,23 +33,6 @@ class FinderSession:
         """Embedding (K, E) and outline (K, 5) of `neighbourhoods`."""
         embedding, outline = self._describe.run(None, {"around": around})
         return embedding, outline
-
-    def encode(self, reference: Picture) -> Values:
-        """A reference (h, w, 3) BGR as frames are compared with it: (sizes, rotations, E)."""
-        bundle = self._bundle
-        middle = np.array([bundle.crop // bundle.stride // 2])
-        known = []
-        for size in bundle.sizes:
-            crops = np.stack(
-                [
-                    reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
-                    for turn in range(bundle.rotations)
-                ]
-            )
-            features, _ = self.cells(crops)
-            around = [neighbourhoods(f, middle, middle, bundle.neighbourhood) for f in features]
-            known.append(self.describe(np.concatenate(around))[0])
-        return np.stack(known)
 
 
 def neighbourhoods(
