@@ -29,6 +29,10 @@ SAME_PLACE = 0.35
 """Proposals whose centres are nearer than this, in sizes of the smaller, are at one place."""
 RIVALS = 3
 """Objects proposed at one place, at most."""
+TURNS = 2
+"""Rotations proposed of an object at a place, at most."""
+TURN_MARGIN = 0.25
+"""A second rotation is proposed if it is less alike than the best by no more than this."""
 CENTRED_WEIGHT = 0.02
 """Of the logit that a cell is a face's centre, against the likeness (a cosine)."""
 
@@ -108,30 +112,33 @@ class Finder:
         apart = np.linalg.norm(cells.centre[:, None] - cells.centre, axis=2)
         near = apart < SAME_PLACE * np.minimum(extent[:, None], extent)
         found: list[Proposal] = []
-        taken: list[int] = []
+        taken: list[tuple[int, int]] = []
         for index in best:
             cell, model = divmod(int(index), models)
-            rivals = [other.model for k, other in zip(taken, found, strict=True) if near[cell, k]]
+            rivals = [other for place, other in taken if near[cell, place]]
             if model in rivals or len(rivals) >= RIVALS:
                 continue
-            of_rotations = alike[cell, :, :, model].max(axis=0)
-            rotation = _peak(of_rotations) * 360 / rotations
-            centre, moments = cells.centre[cell], cells.moments[cell]
+            taken.append((cell, model))
+            of_turns = alike[cell, :, :, model].max(axis=0)
             size = self._objects[model].size
-            found.append(
-                Proposal(
-                    model,
-                    face_homography(centre, moments, rotation, size),
-                    centre,
-                    float(extent[cell]),
-                    float(score[index]),
-                    float(likeness[cell, model]),
+            for turn, likely in _peaks(of_turns)[:TURNS]:
+                if likely < likeness[cell, model] - TURN_MARGIN:
+                    break
+                found.append(
+                    Proposal(
+                        model,
+                        face_homography(
+                            cells.centre[cell], cells.moments[cell], turn * 360 / rotations, size
+                        ),
+                        cells.centre[cell],
+                        float(extent[cell]),
+                        likely + CENTRED_WEIGHT * float(cells.centred[cell]),
+                        likely,
+                    )
                 )
-            )
-            taken.append(cell)
-            if len(found) == count:
+            if len(taken) == count:
                 break
-        return found
+        return sorted(found, key=lambda proposal: -proposal.score)[:count]
 
     @property
     def count(self) -> int:
@@ -194,9 +201,16 @@ def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint
     return levels
 
 
-def _peak(values: NDArray[np.float32]) -> float:
-    """Where a periodic function has its maximum, in samples: of the parabola through the best."""
-    best = int(np.argmax(values))
-    before, here, after = (float(values[(best + i) % len(values)]) for i in (-1, 0, 1))
-    curve = before - 2 * here + after
-    return best + (0.5 * (before - after) / curve if curve < -1e-9 else 0.0)
+def _peaks(values: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """The maxima of a periodic function, the highest first: where, in samples, and how high.
+
+    Each is that of the parabola through a sample and its neighbours; its height is the sample's.
+    """
+    before, after = np.roll(values, 1), np.roll(values, -1)
+    curve = before - 2 * values + after
+    (highest,) = np.nonzero((values >= before) & (values > after))
+    peaks = []
+    for i in highest[np.argsort(-values[highest])]:
+        offset = 0.5 * (before[i] - after[i]) / curve[i] if curve[i] < -1e-9 else 0.0
+        peaks.append((float(i + offset), float(values[i])))
+    return peaks or [(float(np.argmax(values)), float(values.max()))]
