@@ -65,7 +65,7 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
 
 
 def test_a_further_photo_is_searched_as_the_robot_searches() -> None:
-    """Wide photos: a face that lies between windows of the photo's own shape is found, too."""
+    """A face anywhere in a wide photo is found."""
     size, wide = (256, 170), (1280, 720)
     model = ObjectModel("box", artwork.draw(7, size, "board_game", split="held_out"))
     rng = np.random.default_rng(1)
