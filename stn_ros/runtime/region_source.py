@@ -131,7 +131,7 @@ class WholeImage:
         """See `RegionSource`."""
         now = request.arrival
         seen = {one.object_name for one in request.in_view}
-        self._pace.share = self.share * (ALL_SEEN if len(seen) == self._finder.count else 1.0)
+        self._pace.share = self.share * (ALL_SEEN if self._finder.names <= seen else 1.0)
         self._pace.advance(now, self._following)
         hurried = bool(seen) and self._most is None
         self._this_pass = 0.0

