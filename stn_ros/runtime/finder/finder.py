@@ -34,7 +34,7 @@ TURNS = 2
 """Rotations proposed of an object at a place, at most."""
 TURN_MARGIN = 0.25
 """A second rotation is proposed if it is less alike than the best by no more than this."""
-CENTRED_WEIGHT = 0.02
+CENTRED_WEIGHT = 0.04
 """Of the logit that a cell is a face's centre, against the likeness (a cosine)."""
 
 
