@@ -182,7 +182,12 @@ def _whole_frame(
             whole_frame_report.drawn(frame, find(frame.picture), scenes.models)
             for frame in scenes.frames(PICTURED, 1.0 if args.empty else 0.0)
         ]
-        rows.append((f"{taught} taught, the first frame", shown))
+        rows.append(
+            (
+                f"{taught} taught: {whole_frame_benchmark.OURS}, first frame",
+                shown,
+            )
+        )
     page = whole_frame_report.markdown(figures, notes)
     benchmark_report.write(args.output, "whole_frame", page, {"notes": notes, "figures": figures})
     cv2.imwrite(str(args.output / "whole_frame.png"), whole_frame_report.contact_sheet(rows))

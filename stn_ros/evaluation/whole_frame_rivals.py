@@ -36,8 +36,8 @@ CANDIDATES = 20
 """Objects of a frame that a homography is fitted to, those with the most votes."""
 LEAST_INLIERS = 6
 """Fewer can be an accident of any four points that fit."""
-SWEEP_SEARCHES = 80
-"""Windows of a frame that are searched: all of one object's at 640 x 480."""
+SEARCHES = 80
+"""Windows of a frame that the sweep searches: all of one object's at 640x480."""
 
 _NO_MASK = np.empty((0, 0), np.uint8)
 _HAMMING = 9  # cvflann::FLANN_DIST_HAMMING
@@ -189,11 +189,14 @@ def tune(rival: FeatureMatching, frames: Iterable[WholeFrame]) -> None:
 
 
 def orb() -> FeatureMatching:
-    """ORB, and FLANN's locality-sensitive hashing (LSH) of all references."""
+    """ORB, and FLANN's locality-sensitive hashing (LSH) of all references.
+
+    The frame is enlarged: its features cover 31 pixels, a small face's whole side.
+    """
     return FeatureMatching(
         Features(
             of_reference=_orb(600, levels=12),
-            of_frame=_orb(3000, levels=8),
+            of_frame=_orb(5000, levels=10, enlarged=2.0),
             empty=np.empty((0, 32), np.uint8),
             index={"algorithm": 6, "table_number": 6, "key_size": 12, "multi_probe_level": 1},
             distance=_HAMMING,
@@ -213,7 +216,7 @@ def sift() -> FeatureMatching:
             index={"algorithm": 1, "trees": 4},
             distance=_L2,
             squared=True,
-            ratio=0.85,
+            ratio=0.9,
         )
     )
 
@@ -221,12 +224,16 @@ def sift() -> FeatureMatching:
 class SweepingWindows:
     """Our own search of regions, over windows all over the image, the likeliest first.
 
-    bundle, settings: of the `Canonicalizer`.
+    Args:
+        bundle, settings: of the `Canonicalizer`. searches: windows of a frame.
     """
 
-    def __init__(self, bundle: NetworkBundle, settings: CanonicalizerSettings) -> None:
+    def __init__(
+        self, bundle: NetworkBundle, settings: CanonicalizerSettings, searches: int = SEARCHES
+    ) -> None:
         self._bundle = bundle
         self._settings = settings
+        self._searches = searches
 
     def teach(self, models: Sequence[ObjectModel]) -> None:
         """See `Contestant`."""
@@ -235,7 +242,7 @@ class SweepingWindows:
 
     def find(self, frame: Picture) -> list[Answer]:
         """See `Contestant`."""
-        regions = self._sweep.regions(frame, SWEEP_SEARCHES)
+        regions = self._sweep.regions(frame, self._searches)
         return [
             Answer(one.object_name, one.homography)
             for one in distinct(self._canonicalizer.process(frame, regions))
