@@ -42,8 +42,8 @@ PERIOD = 1 / 30
 SWEEP_TAUGHT, SWEEP_FRAMES = 20, 10
 """The sweep takes seconds a frame: it is asked with so many objects, and of so many frames, at
 most."""
-TUNING_STREAM = 2
-"""Of the frames that a rival's thresholds are tuned on."""
+TUNING_FRAMES, TUNING_STREAM = 100, 2
+"""On which a rival's threshold is tuned: how many, and their random stream."""
 LEAST_SIZE = 36.0
 
 ROWS: Mapping[str, Callable[[Face, str], bool]] = {
@@ -132,7 +132,7 @@ def measure(
 
     Args:
         ours: with `OURS`, whose pass is timed on its own. rivals: those with a threshold are
-            tuned on as many other frames, see `tune`.
+            tuned on other frames, see `tune`.
         frames: how many. empty_share: of them.
     """
     contestants = {**ours, **rivals}
@@ -141,8 +141,8 @@ def measure(
     min_inliers = {}
     for name, rival in rivals.items():
         if isinstance(rival, FeatureMatching):
-            others = scenes.frames(frames, stream=TUNING_STREAM)
-            tune(rival, tqdm(others, total=frames, unit="frame", desc=f"tuning {name}"))
+            others = scenes.frames(TUNING_FRAMES, stream=TUNING_STREAM)
+            tune(rival, tqdm(others, total=TUNING_FRAMES, unit="frame", desc=f"tuning {name}"))
             min_inliers[name] = rival.min_inliers
     finder = ours[OURS].pipeline.finder
     timed: dict[str, Callable[[Picture], object]] = {

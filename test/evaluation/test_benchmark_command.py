@@ -9,6 +9,7 @@ import cv2
 import pytest
 
 from stn_ros.cli import main
+from stn_ros.evaluation import whole_frame_benchmark
 from stn_ros.evaluation.opencv_doc import opencv_doc
 
 
@@ -51,7 +52,8 @@ def test_empty_frames_have_no_face_to_find(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_rivals_take_part(tmp_path: Path) -> None:
+def test_all_rivals_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_frame_benchmark, "TUNING_FRAMES", 3)
     assert whole_frame(tmp_path, "--taught 3 --frames 2 --frame-size 400x300") == 0
     (figures,) = json.loads((tmp_path / "whole_frame.json").read_text())["figures"]
     rivals = ["ORB", "SIFT", "sweep"]

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stn_ros.evaluation.whole_frame import Contestant, Face, WholeFrame, error_of
+from stn_ros.evaluation.whole_frame import Answer, Contestant, Face, WholeFrame, error_of
 from stn_ros.evaluation.whole_frame_rivals import (
     LEAST_INLIERS,
     FeatureMatching,
+    Supported,
     SweepingWindows,
     orb,
     sift,
@@ -106,6 +107,25 @@ def test_teaching_anew_forgets_what_was_taught():
     rival.teach(MODELS[1:])
     picture = scene((MODELS[0], (330, 250))).picture
     assert "one" not in [answer.object_name for answer in rival.find(picture)]
+
+
+def test_of_a_hundred_frames_one_may_be_wrong():
+    class Known(FeatureMatching):
+        """Says of a frame what its first pixel tells: one wrong answer with as many inliers."""
+
+        def supported(self, frame: np.ndarray) -> list[Supported]:
+            return [Supported(Answer("one", np.eye(3)), int(frame[0, 0, 0]))] * bool(frame.any())
+
+    def tuned(inliers: list[int], count: int) -> int:
+        rival = Known(None)
+        values = inliers + [0] * (count - len(inliers))
+        tune(rival, (WholeFrame(np.full((1, 1, 3), n, np.uint8), [], "") for n in values))
+        return rival.min_inliers
+
+    assert tuned([40, 12, 9], count=99) == 41
+    assert tuned([9, 40, 12], count=100) == 13
+    assert tuned([9, 40, 12], count=200) == 10
+    assert tuned([40], count=100) == LEAST_INLIERS
 
 
 def test_a_rival_is_tuned_until_nothing_is_wrong():
