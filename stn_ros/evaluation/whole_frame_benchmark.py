@@ -87,8 +87,8 @@ class Ours:
         if self._frames == 1:
             sightings = pipeline.find(frame).sightings
         else:
-            pipeline.reset()
-            # As many proposals as a fast machine looks at, so that no clock has a say.
+            # Stamps that jump back make it forget the last scene. No clock has a say: there are as
+            # many proposals as a fast machine looks at.
             source = WholeImage(pipeline.finder, PROPOSALS_OF_A_STREAM)
             sightings = [
                 sighting

@@ -258,10 +258,7 @@ class SweepingWindows:
 
 
 def _orb(count: int, levels: int, enlarged: float = 1.0) -> Extract:
-    factor = 1.2
-    detector = cv2.ORB.create(
-        nfeatures=count, scaleFactor=factor, nlevels=levels, edgeThreshold=12, fastThreshold=7
-    )
+    detector = cv2.ORB.create(nfeatures=count, nlevels=levels, edgeThreshold=12, fastThreshold=7)
 
     def extract(picture: Picture) -> tuple[Array, Descriptors]:
         if enlarged != 1.0:
@@ -271,10 +268,7 @@ def _orb(count: int, levels: int, enlarged: float = 1.0) -> Extract:
         found, descriptors = detector.detectAndCompute(picture, _NO_MASK)
         if descriptors is None:
             return np.empty((0, 2)), np.empty((0, 32), np.uint8)
-        points = np.array([keypoint.pt for keypoint in found])
-        # OpenCV multiplies a level's coordinates without regard to where its pixels' centres lie.
-        scales = factor ** np.array([float(keypoint.octave) for keypoint in found])
-        points = (points + scales[:, None] / 2) / enlarged - 0.5
+        points = (np.array([keypoint.pt for keypoint in found]) + 0.5) / enlarged - 0.5
         return points, np.asarray(descriptors, np.uint8)
 
     return extract
