@@ -25,6 +25,10 @@ COMMANDS = {
         "stn_ros.training.network.command",
         "train the network that serves every object",
     ),
+    "train-finder": (
+        "stn_ros.training.finder.command",
+        "train the network that finds objects in a frame",
+    ),
 }
 NEEDS = {
     "rclpy": "ROS 2 (source its setup file, or run `make setup` in the source tree)",

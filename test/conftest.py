@@ -4,6 +4,8 @@ Seeds, threads, environment, working folder and ROS domain are the same or a tes
 may run in any order and side by side. No test file is left out in silence.
 """
 
+from __future__ import annotations  # pytest.TerminalReporter is of pytest 8.4
+
 import fcntl
 import os
 import random

@@ -29,8 +29,7 @@ from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.pipeline import PROPOSALS, Pipeline
-from stn_ros.runtime.region_source import PROPOSALS as PROPOSALS_OF_A_STREAM
-from stn_ros.runtime.region_source import WholeImage
+from stn_ros.runtime.region_source import AT_ONCE, WholeImage
 from stn_ros.synthesis.drawing import Picture
 
 OURS, STILL = "stn_ros", "stn_ros, five frames"
@@ -89,7 +88,7 @@ class Ours:
         else:
             # Stamps that jump back make it forget the last scene. No clock has a say: there are as
             # many proposals as a fast machine looks at.
-            source = WholeImage(pipeline.finder, PROPOSALS_OF_A_STREAM)
+            source = WholeImage(pipeline.finder, most=AT_ONCE)
             sightings = [
                 sighting
                 for stamp in PERIOD * np.arange(self._frames)

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from stn_ros.nodes.declaration import converted, declare, misspelt
+from stn_ros.runtime.region_source import SHARE
 
 _FRAME_PREFIX = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*|")
 
@@ -65,7 +66,7 @@ class Settings:
         "auto",
         "Where objects are looked for: 'detections' of that topic, 'fixed' regions, the "
         "'whole_image', or 'auto': detections while a detector speaks, else regions if given, "
-        "else the whole image, window by window.",
+        "else the whole image.",
         live=True,
         choices=("auto", "detections", "fixed", "whole_image"),
     )
@@ -89,6 +90,13 @@ class Settings:
         "on it, where those of its own stamp are missing.",
         live=True,
         span=(0.0, 5.0),
+    )
+    search_share: float = _parameter(
+        SHARE,
+        "Of the time that following leaves, what searching the whole image may take while "
+        "something is followed.",
+        live=True,
+        span=(0.01, 1.0),
     )
     threshold: float = _parameter(
         0.5, "Confidence an alignment must have to be published.", live=True, span=(0.0, 1.0)

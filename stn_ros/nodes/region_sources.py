@@ -131,6 +131,7 @@ class RegionSources:
                     f"a detector is there, and for {SILENCE:g} s nothing usable has come from it: "
                     "objects are looked for without it",
                 )
+        self._whole_image.share = self._settings.search_share
         fixed = kind == "fixed" or (kind == "auto" and bool(self._settings.regions))
         self._asked = self._fixed() if fixed else self._whole_image
         return self._asked.search(request)

@@ -1,38 +1,38 @@
-"""How often there is time to search while frames come in."""
+"""How much of the time searching may take while frames come in."""
 
 from __future__ import annotations
 
-SHARE = 0.5
-"""Of the time, for frames with searches while something is followed."""
-BURST = 0.5
-"""One frame is not searched for longer, however slowly frames come, seconds."""
+BURST = 0.25
+"""So much is saved up, seconds: after a pause no frame is searched for long."""
 
 
 class Pace:
-    """How many searches a frame has time for.
+    """An allowance of seconds that grows with the time and is spent on searching.
 
-    Searching takes many times as long as following, and an object may be absent for ever: while
-    others are followed, frames with searches take no more than `SHARE` of the time. While nothing
-    is followed, there is always one, and as many as fit between two frames.
+    Searching takes many times as long as following, and an object may be absent for ever.
+
+    Args:
+        share: of the time that following leaves, 0..1.
     """
 
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._credit = 0.0
-        self._cost = 0.0
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self._now: float | None = None
+        self._left = 0.0
 
-    def searches(self, now: float, following: bool) -> int:
-        """For a frame that came at `now`, seconds of a clock that never jumps."""
-        elapsed = 0.0 if self._last is None else now - self._last
-        self._last = now
-        earned = min(elapsed * (SHARE if following else 1.0), BURST)
-        # No more is saved than one search costs: what was not searched for long stalls no frame.
-        self._credit = min(self._credit + earned, max(earned, self._cost))
-        affordable = int(self._credit / self._cost) if self._cost else 1
-        return affordable if following else max(1, affordable)
+    def advance(self, now: float, followed: float) -> None:
+        """A frame came at `now`, seconds of a clock that never jumps.
 
-    def took(self, searches: int, seconds: float) -> None:
-        """Tell how long the whole work on a frame with so many searches took."""
-        if searches:
-            self._cost = seconds / searches
-            self._credit = max(0.0, self._credit - seconds)
+        followed: seconds that following takes of each frame.
+        """
+        elapsed = 0.0 if self._now is None else max(0.0, now - self._now)
+        self._now = now
+        self._left = min(self._left + self.share * max(0.0, elapsed - followed), BURST)
+
+    def affords(self, seconds: float) -> int:
+        """How often there is time for something that takes so long, at most."""
+        return max(0, int(self._left / seconds)) if seconds > 0 else 1
+
+    def spend(self, seconds: float) -> None:
+        """Something took so long. What exceeds the allowance is paid back by later frames."""
+        self._left -= seconds

@@ -1,7 +1,7 @@
 """An object found anew in a region, from coarse to fine.
 
 *Locate* tries every rotation in the image plane at once and keeps the best, *refine* brings those
-close, *track* and *polish* make the winner exact. Where it is known about how the face lies,
+close, *track* and the pixels make the winner exact. Where it is known about how the face lies,
 *locate* tells whether it is there at all, and only what passes goes on.
 """
 
@@ -23,10 +23,10 @@ from stn_ros.runtime.verification import Verifier
 
 Array = NDArray[np.float64]
 
-SEARCH_STAGES = (("locate", 4), ("refine", 2), ("refine", 1), ("track", 1), ("polish", 1))
+SEARCH_STAGES = (("locate", 3), ("refine", 1), ("refine", 1), ("track", 1))
 """The network's stages in turn, and how many hypotheses of an object in a region are kept after
 each."""
-PROPOSAL_STAGES = ("refine", "track", "polish")
+PROPOSAL_STAGES = ("refine", "refine")
 """The stages, after *locate*, of a face of which it is known about how it lies."""
 REJECTED = -5.0
 """Score of *locate* below which a face is not where it was proposed."""

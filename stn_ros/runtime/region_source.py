@@ -5,6 +5,8 @@ A further source is a class that keeps to `RegionSource`.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -18,11 +20,17 @@ from stn_ros.runtime.pace import Pace
 from stn_ros.runtime.tracker import SEARCHES
 
 CANDIDATES = 40
-"""Proposals of a frame that are told apart."""
-PROPOSALS = 12
-"""Of these, how many are looked at in a frame, at most."""
+"""Proposals of a pass that are told apart."""
+AT_ONCE = 12
+"""Proposals looked at in one frame, at most."""
+FRESH = 0.25
+"""Seconds after which proposals are out of date: things move."""
 VAIN = 1.0
 """Seconds for which it is remembered what was looked at."""
+SHARE = 0.5
+"""Of the time that following leaves, what searching may take."""
+ALL_SEEN = 0.2
+"""Of that share, what it takes while every object is in view: there may be a second one."""
 
 
 class Request(NamedTuple):
@@ -97,48 +105,76 @@ class FixedRegions:
 class WholeImage:
     """The whole image, for what is not in view: places that the finder proposes.
 
-    What is in view explains its place, whatever else is proposed there. Of a still scene the same
-    is proposed again and again: what was looked at in vain waits until the rest has had its turn.
+    What is in view explains its place, whatever else is proposed there. While something is
+    followed, a pass of the finder and the looks at what it proposed spread over as many frames as
+    `share` asks for. Of a still scene the same is proposed again and again: what was looked at in
+    vain waits until the rest has had its turn.
 
     Args:
-        finder: of the objects. most: proposals in a frame; as many as there is time for, unless
-            given.
+        finder: of the objects. share: see `SHARE`, may be set at any time.
+        most: proposals looked at in each frame, whatever time it takes; by `share` unless given.
     """
 
-    def __init__(self, finder: Finder, most: int | None = None) -> None:
+    def __init__(self, finder: Finder, share: float = SHARE, most: int | None = None) -> None:
+        self.share = share
         self._finder = finder
-        self._pace = Pace()
         self._most = most
+        self._pace = Pace(share)
+        self._waiting: list[Proposal] = []
+        self._passed = -math.inf
         self._tried: list[_Tried] = []
+        # Seconds: of a pass, of a look at a proposal, of following in a frame; and of this frame's
+        # pass.
+        self._pass, self._look, self._following, self._this_pass = 0.0, 0.0, 0.0, 0.0
 
     def search(self, request: Request) -> Search:
         """See `RegionSource`."""
-        most = self._most
-        if most is None:
-            most = self._pace.searches(request.arrival, following=bool(request.in_view))
-            most = min(most, PROPOSALS)
-        self._tried = [one for one in self._tried if request.arrival - one.arrival <= VAIN]
-        if most < 1:
-            return Search([], 0)
-        proposals = [
-            proposal
-            for proposal in self._finder.propose(request.frame, CANDIDATES)
-            if not any(_inside(proposal, known) for known in request.in_view)
-        ]
-        # Sorting is stable: the likeliest first among those that were tried as often.
-        chosen = sorted(proposals, key=self._times_tried)[:most]
-        self._tried += [_Tried(one, request.arrival) for one in chosen]
-        return Search([self._finder.region(one) for one in chosen], most)
+        now = request.arrival
+        seen = {one.object_name for one in request.in_view}
+        self._pace.share = self.share * (ALL_SEEN if len(seen) == self._finder.count else 1.0)
+        self._pace.advance(now, self._following)
+        hurried = bool(seen) and self._most is None
+        self._this_pass = 0.0
+        if now - self._passed > FRESH or not self._waiting or not hurried:
+            if hurried and not self._pace.affords(self._pass):
+                return Search([], 0)
+            start = time.monotonic()
+            self._waiting = self._ordered(self._finder.propose(request.frame, CANDIDATES), now)
+            self._passed = now
+            self._this_pass = self._pass = time.monotonic() - start
+            self._pace.spend(self._pass)
+        most = AT_ONCE if self._most is None else self._most
+        if hurried:
+            most = min(most, self._pace.affords(self._look))
+        chosen: list[Proposal] = []
+        while self._waiting and len(chosen) < most:
+            proposal = self._waiting.pop(0)
+            if not any(_inside(proposal, known) for known in request.in_view):
+                chosen.append(proposal)
+        self._tried += [_Tried(one, now) for one in chosen]
+        return Search([self._finder.region(one) for one in chosen], len(chosen))
 
     def took(self, searches: int, seconds: float) -> None:
         """See `RegionSource`."""
-        self._pace.took(searches, seconds)
+        seconds -= self._this_pass
+        if searches:
+            looks = max(0.0, seconds - self._following)
+            self._look = looks / searches
+            self._pace.spend(looks)
+        else:
+            self._following = seconds
 
-    def _times_tried(self, proposal: Proposal) -> int:
-        return sum(
-            one.proposal.model == proposal.model and proposal.is_near(one.proposal)
-            for one in self._tried
-        )
+    def _ordered(self, proposals: Sequence[Proposal], now: float) -> list[Proposal]:
+        """Those first that were tried the fewest times lately, and of these the likeliest."""
+        self._tried = [one for one in self._tried if now - one.arrival <= VAIN]
+
+        def times(proposal: Proposal) -> int:
+            return sum(
+                one.proposal.model == proposal.model and proposal.is_near(one.proposal)
+                for one in self._tried
+            )
+
+        return sorted(proposals, key=times)
 
 
 class _Tried(NamedTuple):

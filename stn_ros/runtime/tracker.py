@@ -22,7 +22,7 @@ SEARCHES = 2
 """Regions searched in one frame. Searching takes many times as long as following: were all
 regions searched at once, the next frame could come too late to follow what was just found."""
 SAME_PLACE = 0.5
-"""Two alignments of one object whose boxes overlap by more than this share are one object."""
+"""Two alignments whose boxes overlap by more than this share are at one place: one is published."""
 NEAR = 1.0
 """An alignment this near to where an instance is expected can be that instance, in lengths of the
 longer side of its box."""
@@ -201,7 +201,10 @@ def _moved(track: _Track, alignment: Alignment, now: float) -> _Track:
 
 
 def distinct(alignments: Sequence[Alignment]) -> list[Alignment]:
-    """Without the less confident of alignments that are one and the same object."""
+    """Without the less confident of those at one place: objects there compete, and one is seen.
+
+    What was refused stays beside what another object was accepted for.
+    """
     kept: list[Alignment] = []
     for alignment in sorted(alignments, key=lambda a: (-a.accepted, -a.confidence)):
         if not any(_same(other, alignment) for other in kept):
@@ -210,7 +213,7 @@ def distinct(alignments: Sequence[Alignment]) -> list[Alignment]:
 
 
 def _same(first: Alignment, second: Alignment) -> bool:
-    if first.object_name != second.object_name:
+    if first.object_name != second.object_name and not (first.accepted and second.accepted):
         return False
     boxes = [Box.around(alignment.corners) for alignment in (first, second)]
     return boxes[0].overlap(boxes[1]) > SAME_PLACE

@@ -71,7 +71,7 @@ def find_sightings(bundle: NetworkBundle, model: ObjectModel, recording: Recordi
     """
     canonicalizer = Canonicalizer(bundle, [model], CanonicalizerSettings(threads=0))
     pipeline = Pipeline(canonicalizer)
-    source = WholeImage(pipeline.finder, SEARCHES)
+    source = WholeImage(pipeline.finder, most=SEARCHES)
     kept: list[LabelledFrame] = []
     read = answered = seen = 0
     every, last = 1, None

@@ -28,11 +28,11 @@ from stn_ros.evaluation.whole_frame_benchmark import (
 )
 from stn_ros.evaluation.whole_frame_rivals import SweepingWindows
 from stn_ros.geometry.homography import corner_error
+from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
 from stn_ros.runtime.finder.finder import Finder, Proposal
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.region_source import Region
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
 

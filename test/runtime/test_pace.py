@@ -1,51 +1,60 @@
 """Searching leaves time for following."""
 
-import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stn_ros.runtime.pace import BURST, SHARE, Pace
-
-
-def drive(period: float, search: float, follow: float, seconds: float, following: bool):
-    """Frames at a period, worked on as they come: searches in each, and when it was taken."""
-    pace, now, frames = Pace(), 0.0, []
-    while now < seconds:
-        searches = pace.searches(now, following)
-        work = searches * search + follow
-        pace.took(searches, work)
-        frames.append((now, searches, work))
-        now += period * max(1, np.ceil(work / period))
-    return frames
+from stn_ros.runtime.pace import BURST, Pace
 
 
-def test_searching_leaves_half_of_the_time_to_following():
-    frames = drive(1 / 30, 0.07, 0.02, 10, following=True)
-    busy = sum(work for _, searches, work in frames if searches)
-    assert 0.7 * SHARE * 10 < busy <= SHARE * 10 + 0.1
-    assert max(searches for _, searches, _ in frames) == 1
-    assert len(frames) > 150
+def spent(share: float, period: float, cost: float, followed: float, seconds: float) -> float:
+    """What is spent on things that take `cost`, as often as it is afforded."""
+    pace, total = Pace(share), 0.0
+    for frame in range(round(seconds / period)):
+        pace.advance(frame * period, followed)
+        for _ in range(min(pace.affords(cost), 5)):
+            pace.spend(cost)
+            total += cost
+    return total
 
 
-def test_one_search_shows_what_searches_cost():
-    assert Pace().searches(0.0, following=True) == 1
+def test_half_of_what_following_leaves_is_spent():
+    # A frame leaves 30 - 10 ms, half of it 10 ms: in ten seconds of 30 ms frames, 333 times.
+    assert spent(0.5, 0.03, 0.004, 0.01, 10.0) == pytest.approx(3.33, rel=0.02)
 
 
-def test_while_nothing_is_followed_every_frame_is_searched():
-    assert {searches for _, searches, _ in drive(1 / 30, 0.07, 0.0, 10, following=False)} == {1}
+def test_what_is_dearer_than_a_frame_leaves_waits_until_it_is_saved():
+    assert spent(0.5, 0.03, 0.05, 0.01, 10.0) == pytest.approx(3.3, rel=0.05)
 
 
-def test_a_slow_camera_leaves_time_for_many_searches():
-    frames = drive(0.25, 0.07, 0.01, 10, following=False)
-    assert np.median([searches for _, searches, _ in frames]) == 3
-    assert max(work for _, _, work in frames) <= 0.25
+def test_a_frame_that_following_takes_whole_leaves_nothing():
+    assert spent(0.5, 0.03, 0.004, 0.03, 10.0) == 0.0
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 0.5), st.floats(0.001, 0.2), st.floats(0, 0.1))
+def test_never_more_than_the_share(share: float, period: float, cost: float, followed: float):
+    assert spent(share, period, cost, followed, 5.0) <= share * 5.0 + cost
 
 
 def test_after_a_pause_no_frame_is_searched_for_long():
-    pace = Pace()
-    pace.took(pace.searches(0.0, following=False), 0.05)
-    assert pace.searches(60.0, following=False) <= BURST / 0.05
-    pace.took(0, 0.01)
-    assert pace.searches(60.03, following=True) <= BURST / 0.05
-    # Nor does it add up while nothing was to be searched.
-    for step in range(100):
-        searches = pace.searches(61 + step / 30, following=True)
-    assert searches <= 1
+    pace = Pace(1.0)
+    pace.advance(0.0, 0.0)
+    pace.advance(60.0, 0.0)
+    assert pace.affords(BURST / 3) == 3
+
+
+def test_a_debt_is_paid_back():
+    pace = Pace(0.5)
+    pace.advance(0.0, 0.0)
+    pace.spend(0.1)
+    pace.advance(0.1, 0.0)
+    assert pace.affords(0.01) == 0
+    pace.advance(0.25, 0.0)
+    assert pace.affords(0.02) == 1
+
+
+def test_a_clock_that_stands_still_gives_nothing():
+    pace = Pace(1.0)
+    for _ in range(5):
+        pace.advance(3.0, 0.0)
+    assert pace.affords(0.001) == 0

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from oracle_engine import (
     FACE,
+    PATCHES,
     Oracle,
     bundle,
     coordinate_frame,
     flat_model,
+    moved,
     square_on,
     two_truths,
 )
@@ -19,6 +21,7 @@ from stn_ros.geometry.homography import corner_error, to_corners
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.network_step import Hypothesis, NetworkStep
 from stn_ros.runtime.region_search import (
+    PROPOSAL_STAGES,
     ROTATIONS,
     SEARCH_STAGES,
     Place,
@@ -50,7 +53,7 @@ def sampler() -> FrameSampler:
 
 def asked(oracle: Oracle, of: str, name: str, rotation: float | None = None):
     box = Box.around(to_corners(oracle.truths[of], FACE))
-    return Region(name, *box, rotation=rotation), box
+    return Place(Region(name, *box, rotation=rotation), box)
 
 
 def test_regions_are_answered_in_their_order(
@@ -59,9 +62,9 @@ def test_regions_are_answered_in_their_order(
     regions = [asked(oracle, "two", "two"), asked(oracle, "one", "one")]
     found = search.search(sampler, regions)
     assert [answer.object_name for answer in found] == ["two", "one"]
-    for answer, (region, _) in zip(found, regions, strict=True):
+    for answer, place in zip(found, regions, strict=True):
         assert answer.accepted
-        assert answer.region is region
+        assert answer.region is place.region
         assert not answer.tracked
         assert corner_error(answer.homography, oracle.truths[answer.object_name], FACE) < 0.7
 
@@ -107,6 +110,41 @@ def test_a_known_rotation_is_started_from(
     oracle.calls.clear()
     wrong = search.search(sampler, [asked(oracle, "two", "two", rotation + 180)])
     assert not any(each.accepted for each in wrong)
+
+
+def proposed(name: str, homography: np.ndarray) -> Place:
+    region = Region.of_face(name, homography, FACE)
+    return Place(region, region.box, homography)
+
+
+def test_a_face_of_which_it_is_known_how_it_lies_takes_one_hypothesis(
+    search: RegionSearch, oracle: Oracle, sampler: FrameSampler
+):
+    start = moved(oracle.truths["one"], (6, -5), (4, 4), (-3, 6), (5, 5))
+    place = proposed("one", start)
+    (answer,) = search.search(sampler, [place])
+    assert answer.accepted
+    assert answer.region is place.region
+    assert corner_error(answer.homography, oracle.truths["one"], FACE) < 0.7
+    sides = [PATCHES["locate"], *(PATCHES[stage] for stage in PROPOSAL_STAGES)]
+    assert [(count, side) for count, side, _ in oracle.calls] == [(1, side) for side in sides]
+
+
+def test_what_is_not_where_it_was_proposed_takes_no_more_than_a_look(
+    search: RegionSearch, oracle: Oracle, sampler: FrameSampler
+):
+    elsewhere = [proposed("one", square_on(400, 50)), proposed("three", oracle.truths["two"])]
+    assert search.search(sampler, [*elsewhere, proposed("two", oracle.truths["two"])])
+    first, *others = oracle.calls
+    assert first[0] == 3
+    assert {count for count, _, _ in others} == {1}
+
+
+def test_regions_and_proposals_are_answered_together_in_their_order(
+    search: RegionSearch, oracle: Oracle, sampler: FrameSampler
+):
+    places = [proposed("two", oracle.truths["two"]), asked(oracle, "one", "one")]
+    assert [one.object_name for one in search.search(sampler, places)] == ["two", "one"]
 
 
 def test_the_quota_is_each_objects_own_in_each_region():

@@ -13,6 +13,7 @@ from stn_ros.synthesis.scene import (
     face_homography,
     paste_face,
     paste_level,
+    render_faces,
     render_frame,
 )
 
@@ -182,3 +183,42 @@ def test_pasted_levels_lie_at_one_place_under_the_light_given():
             assert (frame[12:72, 22:114] == 100).all()
             for side in (frame[:8], frame[76:], frame[:, :18], frame[:, 118:]):
                 assert (side == 9).all()
+
+
+def _flat(blue, size=(96, 64)):
+    return np.full((size[1], size[0], 3), (blue, 255 - blue, 0), np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_faces_lie_where_they_are_said_to_and_hide_what_they_are_said_to(seed):
+    """Each face has a colour of its own, so the frame shows how much of it is to be seen."""
+    rng = np.random.default_rng(seed)
+    faces = [_flat(blue) for blue in (0, 60, 120, 180, 240)]
+    # Too large to lie side by side.
+    conditions = replace(PLAIN, clutter=0, long_side=(200, 320), tilt=(0, 30))
+    seen = render_faces(rng, faces, _grey, conditions)
+    assert len(seen.homographies) == len(seen.visible) == len(seen.tilts) == len(faces)
+    grid = np.stack(np.meshgrid(np.arange(2, 94, 2), np.arange(2, 62, 2)), axis=-1).reshape(-1, 2)
+    light = seen.frame.astype(float)
+    for face, homography, visible in zip(faces, seen.homographies, seen.visible, strict=True):
+        x, y = np.rint(apply(homography, grid)).astype(int).T
+        inside = (x >= 0) & (x < 640) & (y >= 0) & (y < 480)
+        colours = light[y[inside], x[inside]]
+        shares = colours[:, 0] / colours[:, :2].sum(axis=1)
+        own = face[0, 0, 0] / 255
+        share = (np.abs(shares - own) < 0.1).sum() / len(grid)
+        assert share == pytest.approx(visible, abs=0.06)
+
+
+def test_small_faces_lie_side_by_side():
+    faces = [_flat(blue) for blue in (0, 80, 160, 240)]
+    conditions = replace(PLAIN, clutter=0, long_side=(40, 60))
+    for seed in range(5):
+        seen = render_faces(np.random.default_rng(seed), faces, _grey, conditions)
+        assert min(seen.visible) == 1.0
+
+
+def test_a_frame_without_faces():
+    seen = render_faces(np.random.default_rng(0), [], _grey, PLAIN, (320, 240))
+    assert seen.frame.shape == (240, 320, 3)
+    assert seen.homographies == seen.visible == []

@@ -8,13 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from stn_ros.runtime.alignment import Region
-from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FinderBundle
 from stn_ros.runtime.finder.outline import face_homography
-from stn_ros.runtime.finder.references import reference_crop
+from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
 from stn_ros.runtime.object_model import ObjectModel
 
 Array = NDArray[np.float64]
@@ -82,9 +80,9 @@ class Finder:
         self, objects: Sequence[ObjectModel], bundle: FinderBundle, threads: int = 1
     ) -> None:
         self._bundle = bundle
-        self._session = session(bundle.graph, threads)
+        self._network = FinderSession(bundle, threads)
         self._objects = tuple(objects)
-        known = [encode(self._session, bundle, model.reference) for model in objects]
+        known = [self._network.encode(model.reference) for model in objects]
         # (sizes, rotations, N, C): the best of each object's is found along contiguous memory.
         self._references = np.ascontiguousarray(np.stack(known, axis=2))
 
@@ -128,6 +126,11 @@ class Finder:
                 break
         return found
 
+    @property
+    def count(self) -> int:
+        """How many objects it knows."""
+        return len(self._objects)
+
     def region(self, proposal: Proposal) -> Region:
         """Where a proposal asks to look."""
         model = self._objects[proposal.model]
@@ -135,36 +138,31 @@ class Finder:
 
     def _cells(self, frame: NDArray[np.uint8]) -> _Cells:
         """The `CELLS` cells of all levels that most look like the centre of a face."""
-        bundle = self._bundle
-        levels = []
-        for picture, scale in pyramid(frame, bundle.stride):
-            embedding, centred, outline = self._session.run(None, {"pictures": picture[None]})
-            rows, columns = np.indices(centred.shape[1:]).reshape(2, -1)
-            levels.append(
-                (
-                    centred.ravel(),
-                    embedding.reshape(embedding.shape[1], -1),
-                    outline.reshape(5, -1),
-                    np.stack([columns, rows]),
-                    np.broadcast_to(scale[:, None], (2, centred.size)),
-                )
-            )
-        centred = np.concatenate([level[0] for level in levels])
+        stride = self._bundle.stride
+        levels = [(*self._network.cells(p[None]), scale) for p, scale in pyramid(frame, stride)]
+        centred = np.concatenate([level[1].ravel() for level in levels])
         most = min(CELLS, len(centred))
-        best = np.argpartition(-centred, most - 1)[:most]
-        # Only these are looked at: (K, ...) of each.
-        embedding, outline, place, scale = (
-            np.concatenate([level[i] for level in levels], axis=1)[:, best].T for i in range(1, 5)
-        )
-        way = outline.astype(np.float64)
+        # In the order of the levels, as their neighbourhoods are gathered.
+        best = np.sort(np.argpartition(-centred, most - 1)[:most])
+        around, place, scales = [], [], []
+        first = 0
+        for features, level, scale in levels:
+            own = best[(best >= first) & (best < first + level.size)] - first
+            first += level.size
+            row, column = np.divmod(own, level.shape[2])
+            around.append(neighbourhoods(features[0], row, column, self._bundle.neighbourhood))
+            place.append(np.stack([column, row], axis=1))
+            scales.append(np.broadcast_to(scale, (len(own), 2)))
+        embedding, outline = self._network.describe(np.concatenate(around))
+        way, scale = outline.astype(np.float64), np.concatenate(scales)
         triangle = np.zeros((most, 2, 2))
         triangle[:, 0, 0], triangle[:, 1, 1] = np.exp(way[:, [2, 4]].clip(-4, 4)).T
         triangle[:, 1, 0] = way[:, 3] * triangle[:, 0, 0]
-        triangle *= bundle.middle / scale[:, :, None]
+        triangle *= self._bundle.middle / scale[:, :, None]
         return _Cells(
             embedding,
             centred[best],
-            (place + 0.5 + way[:, :2]) * bundle.stride / scale - 0.5,
+            (np.concatenate(place) + 0.5 + way[:, :2]) * stride / scale - 0.5,
             triangle @ triangle.transpose(0, 2, 1),
         )
 
@@ -187,23 +185,6 @@ def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint
         picture = np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
         levels.append((picture, np.array(sides) / (width, height)))
     return levels
-
-
-def encode(
-    run: InferenceSession, bundle: FinderBundle, reference: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """A reference (h, w, 3) BGR as the finder knows it: (sizes, rotations, C), of unit length."""
-    middle = bundle.crop // bundle.stride // 2
-    known = []
-    for size in bundle.sizes:
-        crops = np.stack(
-            [
-                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
-                for turn in range(bundle.rotations)
-            ]
-        )
-        known.append(run.run(["embedding"], {"pictures": crops})[0][:, :, middle, middle])
-    return np.stack(known).astype(np.float32)
 
 
 def _peak(values: NDArray[np.float32]) -> float:

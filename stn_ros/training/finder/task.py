@@ -20,15 +20,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
-from stn_ros.localization.finder import Cells, FinderNetwork
-from stn_ros.training.finder.objective import Losses, Truth, crop_embeddings, objective
-from stn_ros.training.finder.samples import CROP, FinderBatch, FinderSamples
+from stn_ros.localization.finder import (
+    STRIDE,
+    Cells,
+    Description,
+    FinderNetwork,
+    neighbourhoods,
+)
+from stn_ros.training.finder.objective import Losses, Truth, objective, places
+from stn_ros.training.finder.samples import CROP, MOSAIC, FinderBatch, FinderSamples
 from stn_ros.training.network.task import LAST, average_weights, schedule
 
-PICTURES, CROPS = 16, 48
+PICTURES, CROPS = 10, 108
+LIKELIEST = 24
+"""Cells of a picture that are looked at beside those of its faces."""
 BANK = 2048
 HELD_OUT_SEED = 515_151
 HELD_OUT_BATCHES = 12
+CONNECTED_SHARE = 0.3
+"""Of the learning rate, for the fully connected part."""
 _GRADIENT = 5.0
 
 
@@ -47,7 +57,7 @@ class FinderSettings:
 
     folder: Path
     minutes: float
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     seed: int = 1
     workers: int = 1
     threads: int = 0
@@ -90,18 +100,30 @@ class FinderTask(lightning.LightningModule):
         """Losses of a batch (`to_tensors`), and the embeddings of its crops."""
         pictures, crops, *rest = batch
         truth = Truth(*rest)
-        cells: Cells = self.network(torch.cat([pictures, mosaics(crops)]))
-        seen = Cells(*(part[: len(pictures)] for part in cells))
-        known = crop_embeddings(Cells(*(part[len(pictures) :] for part in cells)))
+        cells = self.network.cells(torch.cat([pictures, mosaics(crops)]))
+        in_pictures = Cells(*(part[: len(pictures)] for part in cells))
+        seen = places(in_pictures, truth, LIKELIEST)
+        middle = torch.arange(len(crops), device=crops.device)
+        side, (across, down) = CROP // STRIDE, MOSAIC
+        around = neighbourhoods(
+            cells.features,
+            torch.cat([seen.picture, len(pictures) + middle // (across * down)]),
+            torch.cat([seen.row, middle // across % down * side + side // 2]),
+            torch.cat([seen.column, middle % across * side + side // 2]),
+        )
+        said = self.network.describe(around)
+        known = said.embedding[len(seen.row) :]
+        of_pictures = Description(*(part[: len(seen.row)] for part in said))
         sharpness = self.log_sharpness.clamp(max=3.7).exp()
         others = (self.bank, self.bank_face) if bank else (self.bank[:0], self.bank_face[:0])
-        return objective(seen, known, truth, *others, sharpness), known
+        losses = objective(in_pictures, seen, of_pictures, known, truth, *others, sharpness)
+        return losses, known
 
     def on_train_batch_start(self, batch: list[Tensor], batch_idx: int) -> None:
         """Set the learning rate."""
         rate = self.settings.learning_rate * schedule(self.steps, self.share)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
@@ -128,9 +150,19 @@ class FinderTask(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; its rate is set before each step."""
+        """AdamW; its rates are set before each step.
+
+        The fully connected part sums over a thousand inputs: it bears a smaller one.
+        """
+        connected = list(self.network.description.parameters())
+        others = [p for p in self.parameters() if all(p is not own for own in connected)]
         return torch.optim.AdamW(
-            self.parameters(), lr=self.settings.learning_rate, weight_decay=1e-3
+            [
+                {"params": others, "share": 1.0},
+                {"params": connected, "share": CONNECTED_SHARE},
+            ],
+            lr=self.settings.learning_rate,
+            weight_decay=1e-3,
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -264,15 +296,27 @@ def held_out_batches() -> list[list[Tensor]]:
     return [to_tensors(samples.batch(PICTURES, CROPS)) for _ in range(HELD_OUT_BATCHES)]
 
 
+@torch.no_grad()
+def held_out_figures(task: FinderTask) -> dict[str, float]:
+    """The losses on `held_out_batches`, means, by name."""
+    task.network.eval()
+    found = [task.losses(batch, bank=False)[0] for batch in held_out_batches()]
+    return {
+        name: float(np.mean([float(getattr(losses, name)) for losses in found]))
+        for name in Losses._fields
+    }
+
+
 def to_tensors(batch: FinderBatch) -> list[Tensor]:
     """The fields of a batch in their order."""
     return [torch.from_numpy(np.ascontiguousarray(array)) for array in vars(batch).values()]
 
 
 def mosaics(crops: Tensor) -> Tensor:
-    """(6 M, S, S, 3) crops -> (M, 2 S, 3 S, 3) pictures of 3 x 2 crops, row by row."""
-    rows = crops.reshape(-1, 2, 3, CROP, CROP, 3).permute(0, 1, 3, 2, 4, 5)
-    return rows.reshape(-1, 2 * CROP, 3 * CROP, 3)
+    """(M, S, S, 3) crops -> pictures of as many as `MOSAIC` says, row by row."""
+    across, down = MOSAIC
+    rows = crops.reshape(-1, down, across, CROP, CROP, 3).permute(0, 1, 3, 2, 4, 5)
+    return rows.reshape(-1, down * CROP, across * CROP, 3)
 
 
 def save_weights(network: FinderNetwork, path: Path) -> None:
