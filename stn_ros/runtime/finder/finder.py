@@ -98,9 +98,15 @@ class Finder:
         references = np.stack([each.values for each in known], axis=2)
         self._references = np.ascontiguousarray(references, np.float32)
 
-    def propose(self, frame: NDArray[np.uint8], count: int) -> list[Proposal]:
-        """The `count` likeliest proposals for a frame (H, W, 3) uint8 BGR, the best first."""
-        cells = self._cells(frame)
+    def propose(self, frame: NDArray[np.uint8], count: int, scale: float = 1.0) -> list[Proposal]:
+        """The `count` likeliest proposals for a frame, the best first.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            scale: of the pyramid, 0.5..1. Faces are seen larger or smaller in their level's band,
+                so what one scale misses another may not.
+        """
+        cells = self._cells(frame, scale)
         sizes, rotations, models, width = self._references.shape
         alike = cells.embedding @ self._references.reshape(-1, width).T
         alike = alike.reshape(len(cells.embedding), sizes, rotations, models)
@@ -151,44 +157,46 @@ class Finder:
         model = self._objects[proposal.model]
         return Region.of_face(model.name, proposal.homography, model.size)
 
-    def _cells(self, frame: NDArray[np.uint8]) -> _Cells:
+    def _cells(self, frame: NDArray[np.uint8], scale: float) -> _Cells:
         """The `CELLS` cells of all levels that most look like the centre of a face."""
         stride = self._bundle.stride
-        levels = [(*self._network.cells(p[None]), scale) for p, scale in pyramid(frame, stride)]
+        levels = [(*self._network.cells(p[None]), s) for p, s in pyramid(frame, stride, scale)]
         centred = np.concatenate([level[1].ravel() for level in levels])
         most = min(CELLS, len(centred))
         # In the order of the levels, as their neighbourhoods are gathered.
         best = np.sort(np.argpartition(-centred, most - 1)[:most])
-        around, place, scales = [], [], []
+        around, place, ratios = [], [], []
         first = 0
-        for features, level, scale in levels:
+        for features, level, ratio in levels:
             own = best[(best >= first) & (best < first + level.size)] - first
             first += level.size
             row, column = np.divmod(own, level.shape[2])
             around.append(neighbourhoods(features[0], row, column, self._bundle.neighbourhood))
             place.append(np.stack([column, row], axis=1))
-            scales.append(np.broadcast_to(scale, (len(own), 2)))
+            ratios.append(np.broadcast_to(ratio, (len(own), 2)))
         embedding, outline = self._network.describe(np.concatenate(around))
-        way, scale = outline.astype(np.float64), np.concatenate(scales)
+        way, ratio = outline.astype(np.float64), np.concatenate(ratios)
         triangle = np.zeros((most, 2, 2))
         triangle[:, 0, 0], triangle[:, 1, 1] = np.exp(way[:, [2, 4]].clip(-4, 4)).T
         triangle[:, 1, 0] = way[:, 3] * triangle[:, 0, 0]
-        triangle *= self._bundle.middle / scale[:, :, None]
+        triangle *= self._bundle.middle / ratio[:, :, None]
         return _Cells(
             embedding,
             centred[best],
-            (np.concatenate(place) + 0.5 + way[:, :2]) * stride / scale - 0.5,
+            (np.concatenate(place) + 0.5 + way[:, :2]) * stride / ratio - 0.5,
             triangle @ triangle.transpose(0, 2, 1),
         )
 
 
-def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint8], Array]]:
+def pyramid(
+    frame: NDArray[np.uint8], stride: int, scale: float = 1.0
+) -> list[tuple[NDArray[np.uint8], Array]]:
     """The levels of a frame, largest first, and the scale (x, y) of each against the frame.
 
     Sides are multiples of `stride`; a frame smaller than the largest level is not enlarged.
     """
     height, width = frame.shape[:2]
-    first = min(1.0, SHORT_SIDE / min(height, width))
+    first = scale * min(1.0, SHORT_SIDE / min(height, width))
     levels = []
     picture = frame
     for level in range(LEVELS):
