@@ -42,6 +42,7 @@ setup(
         ],
         "sim": ["scikit-image", "scikit-learn", "matplotlib"],
         "bags": ["rosbags"],
+        "bench": ["pupil-apriltags>=1.0.4"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

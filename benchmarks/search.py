@@ -22,10 +22,9 @@ from stn_ros.geometry.homography import corner_error
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.pace import Pace
 from stn_ros.runtime.paths import models_folder
-from stn_ros.runtime.sweep import Sweep
-from stn_ros.runtime.tracker import Tracker
+from stn_ros.runtime.pipeline import Pipeline
+from stn_ros.runtime.region_source import WholeImage
 from stn_ros.simulation.world import World
 from stn_ros.synthesis.scene import SHARP, render_frame
 from stn_ros.synthesis.textures import Textures
@@ -53,7 +52,7 @@ def main() -> None:
     models = [
         ObjectModel.load(folder) for folder in sorted((models_folder() / "objects").iterdir())
     ]
-    canonicalizer = Canonicalizer(NetworkBundle.load(), models)
+    pipeline = Pipeline(Canonicalizer(NetworkBundle.load(), models))
     print(
         f"{options.scenes} scenes of each kind, 640x480 at 30 Hz, seed {options.seed}, one thread"
     )
@@ -65,7 +64,7 @@ def main() -> None:
             for frame, truth in tqdm(
                 scenes(models, options.scenes, options.seed), total=options.scenes, leave=False
             )
-            for result in search(canonicalizer, frame, truth)
+            for result in search(pipeline, frame, truth)
         ]
         frames, seconds = zip(*results, strict=True)
         print(
@@ -98,28 +97,21 @@ def views(
         yield rendered.frame, {model.name: rendered.homography}
 
 
-def search(
-    canonicalizer: Canonicalizer, frame: np.ndarray, truth: Mapping[str, np.ndarray]
-) -> list[Found]:
+def search(pipeline: Pipeline, frame: np.ndarray, truth: Mapping[str, np.ndarray]) -> list[Found]:
     """When each of the objects in a scene that stands still was found."""
-    sizes = {model.name: model.size for model in canonicalizer.objects.values()}
-    tracker, pace = Tracker(canonicalizer), Pace()
-    sweep = Sweep(list(canonicalizer.objects.values()))
+    pipeline.reset()
+    source = WholeImage(pipeline.finder)
     found: dict[str, Found] = {}
-    in_view, now, frames = [], 0.0, 0
+    now, frames = 0.0, 0
     while now < PATIENCE and found.keys() != truth.keys():
         start = time.thread_time()  # others' load does not count
-        searches = pace.searches(now, following=bool(in_view))
-        regions = sweep.regions(frame, in_view, searches)
-        answers = tracker.update(frame, now, regions, searches=searches)
+        sightings = pipeline.update(frame, now, source, arrival=now).sightings
         took = time.thread_time() - start
-        pace.took(len(regions), took)
-        in_view = [one for one in answers if one.accepted]
         frames += 1
-        for one in in_view:
+        for one in sightings:
             name = one.object_name
             if name in truth and name not in found:
-                error = corner_error(one.homography, truth[name], sizes[name])
+                error = corner_error(one.homography, truth[name], one.alignment.size)
                 if error < RIGHT:
                     found[name] = Found(frames, now + took)
         now += PERIOD * max(1, math.ceil(took / PERIOD))

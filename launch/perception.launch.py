@@ -43,8 +43,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "objects",
             "",
-            "Objects to look for, a name or several, a,b: taught ones, shipped samples or folders. "
-            "Empty: those of params_file.",
+            "Objects to look for, a name or several, a,b: taught ones, shipped samples, folders, "
+            "patterns such as box_*, or all. Empty: those of params_file.",
         ),
         argument("params_file", str(parameters), "Parameters of the nodes."),
         argument("namespace", "", "Namespace of the nodes and of all topics not begun with '/'."),

@@ -14,7 +14,7 @@ from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.paths import find_objects
 from stn_ros.runtime.pipeline import Pipeline
 from stn_ros.runtime.region_source import GivenRegions, WholeImage
 from stn_ros.runtime.sighting import Sighting
@@ -26,7 +26,8 @@ class Perception:
     """Finds taught objects in frames, follows them, and gives their poses.
 
     Args:
-        objects: names (taught on this machine, or samples that come along), or object folders.
+        objects: names (taught on this machine, or samples that come along), object folders,
+            patterns of either (`box_*`, `~/objects/*`), or "all", see `paths.find_objects`.
         threshold: confidence, 0..1, that an answer must reach to be returned.
         engine: runs the network, see `stn_ros.runtime.engines`; "auto" is the best one here.
         model: folder of the network; the one that comes along unless given.
@@ -59,7 +60,7 @@ class Perception:
         if isinstance(objects, str | Path):
             objects = [objects]
         settings = CanonicalizerSettings(threshold=threshold, engine=engine, threads=threads)
-        models = [ObjectModel.load(find_object(each)) for each in objects]
+        models = [ObjectModel.load(each) for each in find_objects(objects)]
         canonicalizer = Canonicalizer(NetworkBundle.load(model), models, settings)
         self.objects: dict[str, ObjectModel] = canonicalizer.objects
         self._pipeline = Pipeline(canonicalizer)

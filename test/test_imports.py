@@ -47,7 +47,11 @@ ROOMS = {
     "teaching": Room(
         "geometry recordings synthesis runtime", "numpy scipy cv2 tqdm", late="training"
     ),
-    "evaluation": Room("geometry recordings synthesis runtime teaching", "numpy cv2 tqdm rosbags"),
+    "evaluation": Room(
+        "geometry recordings synthesis runtime teaching",
+        "numpy cv2 tqdm rosbags",
+        late="pupil_apriltags",
+    ),
     "environment": Room("runtime"),
     "nodes": Room(
         "geometry recordings runtime simulation evaluation environment",

@@ -66,6 +66,12 @@ def test_what_does_not_reach_the_threshold_is_not_returned(world):
     assert strict.find(frame, boxes(novel, strict)) == []
 
 
+def test_all_and_patterns_stand_for_objects(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert list(Perception("all").objects) == ["board_game", "city_map", "novel", "tea_box"]
+    assert list(Perception(["*_box", "novel"]).objects) == ["novel", "tea_box"]
+
+
 def test_a_single_name_is_a_list_of_one():
     assert list(Perception("novel").objects) == ["novel"]
 
@@ -75,6 +81,7 @@ def test_a_single_name_is_a_list_of_one():
     [
         ({"objects": ["nothing"]}, "object 'nothing': no object.yaml"),
         ({"objects": []}, "no objects"),
+        ({"objects": ["no_*"]}, r"objects 'no_\*': no object matches"),
         ({"objects": ["novel", "novel"]}, "named more than once"),
         ({"objects": ["novel"], "threshold": 2.0}, r"threshold is 2\.0"),
         ({"objects": ["novel"], "engine": "abacus"}, "engine 'abacus': must be one of auto"),

@@ -88,7 +88,7 @@ class SiftHomography:
         if found is None or int(inliers.sum()) < settings.min_inliers:
             return None
         homography = np.asarray(found, np.float64)
-        if not _plausible(homography, self.size):
+        if not plausible(homography, self.size):
             return None
         if settings.ecc:
             homography = refine_ecc(self._reference, picture, homography)
@@ -142,7 +142,7 @@ def _cut_out(
     return picture, to_frame
 
 
-def _plausible(homography: Array, size: tuple[int, int]) -> bool:
+def plausible(homography: Array, size: tuple[int, int]) -> bool:
     """Whether the face comes out convex, not mirrored, and not absurdly small or slanted."""
     if not is_visible_face(homography, size):
         return False

@@ -1,9 +1,11 @@
-"""`stn-ros benchmark`: how good the network is, beside tuned SIFT on the same frames."""
+"""`stn-ros benchmark`: how good the networks are, beside tuned rivals on the same frames."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,14 +18,17 @@ from stn_ros.evaluation import (
     pose_benchmark,
     real_photos,
     told_apart,
+    whole_frame_benchmark,
+    whole_frame_report,
 )
 from stn_ros.evaluation.opencv_doc import opencv_doc
 from stn_ros.evaluation.trials import Contestant, Ours, Sift, Trial, hold
+from stn_ros.evaluation.whole_frame import EMPTY_SHARE, Scenes
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 
 DESCRIPTION = """\
-Measure the shipped network beside tuned SIFT + robust homography, on the same frames.
+Measure the shipped networks beside tuned SIFT + robust homography, on the same frames.
 
   held-out     faces, photos and backgrounds training never saw, in eight conditions, and frames
                without the object
@@ -33,14 +38,22 @@ Measure the shipped network beside tuned SIFT + robust homography, on the same f
                same corner error
   look-alikes  products that look alike, asked for in each other's place, and right answers in
                views that hide much
+  whole-frame  which of 1 to 1000 taught faces lie anywhere in a frame, beside ORB, SIFT and a
+               sweep over windows; with a picture of some frames
 
 The pictures of Debian's opencv-doc are fetched into the cache once (96 MB)."""
 OURS, SIFT = "stn_ros", "SIFT"
+LEAST_FRAME = 240
+"""Shorter side of a frame in which faces of all sizes have room, pixels."""
+PICTURED = 3
+"""Frames of each number of taught faces in the picture."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("what", choices=("held-out", "real-photos", "poses", "look-alikes"))
+    parser.add_argument(
+        "what", choices=("held-out", "real-photos", "poses", "look-alikes", "whole-frame")
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("out/benchmark"), help="folder of the report"
     )
@@ -59,12 +72,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"rows of held-out: {', '.join(map(repr, held_out.ROWS))} (default all)",
     )
     parser.add_argument("--seed", type=int, default=20261123)
-    parser.add_argument("--without-sift", action="store_true", help="only our own figures")
+    parser.add_argument(
+        "--without-rivals", "--without-sift", action="store_true", help="only our own figures"
+    )
+    whole = parser.add_argument_group("whole-frame")
+    whole.add_argument(
+        "--taught",
+        type=int,
+        nargs="+",
+        default=[1, 20, 100, 1000],
+        metavar="N",
+        help="numbers of taught faces (default 1 20 100 1000)",
+    )
+    whole.add_argument("--frames", type=int, default=100, help="for each of them (default 100)")
+    whole.add_argument(
+        "--frame-size", type=_size, default=(640, 480), metavar="WxH", help="default 640x480"
+    )
+    whole.add_argument("--empty", action="store_true", help="only frames that show no taught face")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the benchmark, print the table and write it."""
-    # Both contestants get one thread, so that their times compare.
+    # All contestants get one thread, so that their times compare.
     cv2.setNumThreads(1)
     bundle = NetworkBundle.load(args.model)
     settings = (
@@ -74,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     )
     # Before the textures are first asked for: they look for these pictures once a process.
     folder = opencv_doc()
+    if args.what == "whole-frame":
+        return _whole_frame(args, bundle, settings)
     trials: Iterable[Trial]
     if args.what == "look-alikes":
         return _look_alikes(args, bundle, settings)
@@ -94,14 +125,11 @@ def run(args: argparse.Namespace) -> int:
         count = len(photos)
         notes = [f"{len(objects)} objects from real photos; each scene under four turns"]
     contestants: dict[str, Contestant] = {OURS: Ours(bundle, objects, settings)}
-    if not args.without_sift:
+    if not args.without_rivals:
         contestants[SIFT] = Sift()
     outcomes = hold(trials, contestants, count)
-    card = ", ".join(
-        f"{name} {value}" for name, value in bundle.card.items() if isinstance(value, (int, str))
-    )
     notes += [
-        f"network: {card}; threshold {settings.threshold:g}",
+        f"network: {_card(bundle)}; threshold {settings.threshold:g}",
         f"seed {args.seed}, {date.today().isoformat()}, {platform.machine()}, one thread",
     ]
     summary = benchmark_report.summarise(outcomes)
@@ -143,3 +171,66 @@ def _look_alikes(
     print(page)
     print(f"written to {args.output / 'look_alikes'}.md and .json")
     return 0
+
+
+def _whole_frame(
+    args: argparse.Namespace, bundle: NetworkBundle, settings: CanonicalizerSettings
+) -> int:
+    if args.frames < 1 or min(args.taught) < 1:
+        raise ValueError("--frames and --taught must be at least 1")
+    notes = [
+        f"{args.frames} frames of {args.frame_size[0]}x{args.frame_size[1]} for each number of "
+        "taught faces" + (", none of which shows one" if args.empty else ""),
+        f"network: {_card(bundle)}; threshold {settings.threshold:g}",
+        f"seed {args.seed}, {date.today().isoformat()}, {platform.machine()}, one thread",
+    ]
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        notes.append("numpy may have used more threads: set OPENBLAS_NUM_THREADS=1 for the times")
+    empty_share = 1.0 if args.empty else EMPTY_SHARE
+    figures, rows = [], []
+    for taught in args.taught:
+        scenes = Scenes(args.seed, taught, frame_size=args.frame_size)
+        ours = {
+            whole_frame_benchmark.OURS: whole_frame_benchmark.Ours(bundle, settings),
+            whole_frame_benchmark.STILL: whole_frame_benchmark.Ours(
+                bundle, settings, whole_frame_benchmark.STILL_FRAMES
+            ),
+        }
+        rivals = (
+            {} if args.without_rivals else whole_frame_benchmark.rivals_of(taught, bundle, settings)
+        )
+        measured = whole_frame_benchmark.measure(scenes, ours, rivals, args.frames, empty_share)
+        figures.append(whole_frame_benchmark.figures(measured))
+        find = ours[whole_frame_benchmark.OURS].find
+        shown = [
+            whole_frame_report.drawn(frame, find(frame.picture), scenes.models)
+            for frame in scenes.frames(PICTURED, 1.0 if args.empty else 0.0)
+        ]
+        rows.append(
+            (
+                f"{taught} taught: {whole_frame_benchmark.OURS}, first frame",
+                shown,
+            )
+        )
+    page = whole_frame_report.markdown(figures, notes)
+    benchmark_report.write(args.output, "whole_frame", page, {"notes": notes, "figures": figures})
+    cv2.imwrite(str(args.output / "whole_frame.png"), whole_frame_report.contact_sheet(rows))
+    print(page)
+    print(f"written to {args.output / 'whole_frame'}.md, .json and .png")
+    return 0
+
+
+def _card(bundle: NetworkBundle) -> str:
+    return ", ".join(
+        f"{name} {value}" for name, value in bundle.card.items() if isinstance(value, (int, str))
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(width, height) of WxH."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None or min(map(int, match.groups())) < LEAST_FRAME:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: must be WxH in pixels, each at least {LEAST_FRAME}, such as 640x480"
+        )
+    return int(match[1]), int(match[2])

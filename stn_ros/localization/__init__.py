@@ -1,4 +1,5 @@
-"""The network that the package ships, in PyTorch: conditioned on a reference picture.
+"""The networks that the package ships, in PyTorch.
 
-Its field of correspondences (`network`) gives a homography (`solver`), step by step (`cascade`).
+One aligns, conditioned on a reference picture: its field of correspondences (`network`) gives a
+homography (`solver`), step by step (`cascade`). The other proposes where that may be (`finder`).
 """

@@ -27,7 +27,7 @@ from stn_ros.recordings.image_decoder import ImageDecoder
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer, CanonicalizerSettings
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.paths import find_objects
 from stn_ros.runtime.pipeline import Pipeline
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -310,7 +310,7 @@ class CanonicalizerNode(LifecycleNode):
 
 def _load(settings: Settings) -> Canonicalizer:
     """The canonicalizer of the objects asked for; ValueError or OSError name the cause."""
-    models = [ObjectModel.load(find_object(entry)) for entry in settings.objects]
+    models = [ObjectModel.load(folder) for folder in find_objects(settings.objects)]
     if not models:
         raise ValueError("the parameter objects is empty: name at least one object")
     return Canonicalizer(

@@ -28,7 +28,7 @@ from stn_ros.nodes import process
 from stn_ros.nodes.children import Child
 from stn_ros.nodes.observer import Observer
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.paths import find_objects
 from stn_ros.simulation.sample_objects import SAMPLES
 
 DESCRIPTION = """\
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--demand is {args.demand:g}, but the camera films at {rates[0]:g} Hz: raise --rate"
         )
-    objects = [ObjectModel.load(find_object(name)) for name in args.objects]
+    objects = [ObjectModel.load(folder) for folder in find_objects(args.objects)]
     args.output.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     usual = min(DEMAND, DEMAND / RATES[-1] * rates[0]) if args.play is None else 0.0

@@ -48,7 +48,9 @@ class Settings:
     """
 
     objects: tuple[str, ...] = _parameter(
-        (), "Objects to look for: names (taught here, or shipped samples) or object folders."
+        (),
+        "Objects to look for: names (taught here, or shipped samples), object folders, patterns of "
+        "either (box_*, ~/objects/*), or all: all that are taught here, else the samples.",
     )
     model: str = _parameter("", "Folder of the network; empty for the shipped one.")
     threads: int = _parameter(

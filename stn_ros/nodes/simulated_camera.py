@@ -33,7 +33,7 @@ from stn_ros.nodes.declaration import declare
 from stn_ros.nodes.detections import detection2d, detection3d, transform
 from stn_ros.nodes.messages import camera_info_message, image_message
 from stn_ros.runtime.object_model import ObjectModel
-from stn_ros.runtime.paths import find_object
+from stn_ros.runtime.paths import find_objects
 from stn_ros.simulation.sample_objects import SAMPLES
 from stn_ros.simulation.world import Truth, World
 
@@ -73,7 +73,7 @@ class SimulatedCamera(Node):
         self._frame = self._parameter(
             "frame_id", f"{prefix}camera_optical_frame", "TF frame of the camera, in the headers."
         )
-        objects = [ObjectModel.load(find_object(name)) for name in names]
+        objects = [ObjectModel.load(folder) for folder in find_objects(names)]
         # Refuses an object without a size.
         self._world = World(objects, (width, height), seed, blur, noise)
         self._sizes = {one.name: one.size_m for one in objects if one.size_m is not None}

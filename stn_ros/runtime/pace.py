@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 BURST = 0.25
-"""So much is saved up, seconds: after a pause no frame is searched for long."""
+"""So much is saved up, seconds, or what one search takes: no pause makes a frame wait for long."""
 
 
 class Pace:
@@ -18,7 +18,7 @@ class Pace:
     def __init__(self, share: float) -> None:
         self.share = share
         self._now: float | None = None
-        self._left = 0.0
+        self._left, self._dearest = 0.0, 0.0
 
     def advance(self, now: float, followed: float) -> None:
         """A frame came at `now`, seconds of a clock that never jumps.
@@ -27,10 +27,12 @@ class Pace:
         """
         elapsed = 0.0 if self._now is None else max(0.0, now - self._now)
         self._now = now
-        self._left = min(self._left + self.share * max(0.0, elapsed - followed), BURST)
+        earned = self.share * max(0.0, elapsed - followed)
+        self._left = min(self._left + earned, max(BURST, self._dearest))
 
     def affords(self, seconds: float) -> int:
         """How often there is time for something that takes so long, at most."""
+        self._dearest = seconds
         return max(0, int(self._left / seconds)) if seconds > 0 else 1
 
     def spend(self, seconds: float) -> None:

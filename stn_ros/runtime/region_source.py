@@ -25,6 +25,8 @@ AT_ONCE = 12
 """Proposals looked at in one frame, at most."""
 FRESH = 0.25
 """Seconds after which proposals are out of date: things move."""
+SCALES = (1.0, 0.84, 0.71)
+"""Of the finder's pyramid, in turn: what one misses another may not."""
 VAIN = 1.0
 """Seconds for which it is remembered what was looked at."""
 SHARE = 0.5
@@ -121,7 +123,7 @@ class WholeImage:
         self._most = most
         self._pace = Pace(share)
         self._waiting: list[Proposal] = []
-        self._passed = -math.inf
+        self._passed, self._passes = -math.inf, 0
         self._tried: list[_Tried] = []
         # Seconds: of a pass, of a look at a proposal, of following in a frame; and of this frame's
         # pass.
@@ -131,7 +133,7 @@ class WholeImage:
         """See `RegionSource`."""
         now = request.arrival
         seen = {one.object_name for one in request.in_view}
-        self._pace.share = self.share * (ALL_SEEN if len(seen) == self._finder.count else 1.0)
+        self._pace.share = self.share * (ALL_SEEN if self._finder.names <= seen else 1.0)
         self._pace.advance(now, self._following)
         hurried = bool(seen) and self._most is None
         self._this_pass = 0.0
@@ -139,8 +141,10 @@ class WholeImage:
             if hurried and not self._pace.affords(self._pass):
                 return Search([], 0)
             start = time.monotonic()
-            self._waiting = self._ordered(self._finder.propose(request.frame, CANDIDATES), now)
-            self._passed = now
+            scale = SCALES[self._passes % len(SCALES)]
+            proposals = self._finder.propose(request.frame, CANDIDATES, scale)
+            self._waiting = self._ordered(proposals, now)
+            self._passed, self._passes = now, self._passes + 1
             self._this_pass = self._pass = time.monotonic() - start
             self._pace.spend(self._pass)
         most = AT_ONCE if self._most is None else self._most

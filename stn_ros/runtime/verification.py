@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ ASTRAY = 0.02
 length."""
 FADED = 0.05
 """Loss of NCC since the last frame from which the network must look."""
+REFINERS = 32
+"""Objects whose references are kept as the refinement on pixels knows them: 2 to 6 MB each."""
 
 
 class Verifier:
@@ -61,8 +64,12 @@ class Verifier:
         self._index = {model.name: i for i, model in enumerate(objects)}
         self._step = step
         self._steps = photometric_steps
-        self._refiners = [PhotometricRefiner(model.reference) for model in objects]
-        self._comparisons = [PrintComparison(model.reference) for model in objects]
+        self._refiner = lru_cache(REFINERS)(
+            lambda model: PhotometricRefiner(self._objects[model].reference)
+        )
+        self._comparison = lru_cache(REFINERS)(
+            lambda model: PrintComparison(self._objects[model].reference)
+        )
 
     def verify(
         self,
@@ -75,7 +82,7 @@ class Verifier:
         assert hypothesis.evidence is not None
         assert hypothesis.covariance is not None
         model = hypothesis.model
-        refined = self._refiners[model].refine(
+        refined = self._refiner(model).refine(
             sampler,
             hypothesis.homography,
             self._step.bundle(model).corner_scale * hypothesis.covariance,
@@ -89,7 +96,7 @@ class Verifier:
                 self._step.patch("refine", sampler, model, refined.homography),
                 self._step.reference_patch(model, "refine"),
             ),
-            **self._comparisons[model].compare(sampler, refined.homography, refined.blur),
+            **self._comparison(model).compare(sampler, refined.homography, refined.blur),
         }
         return self._alignment(sampler, model, refined, numbers, tracked, region)
 
@@ -97,7 +104,7 @@ class Verifier:
         """`known` followed by its pixels; None where they do not hold it as they did."""
         model = self._index[known.object_name]
         deviation = ASTRAY * longest_side(to_corners(known.homography, known.size))
-        refined = self._refiners[model].refine(
+        refined = self._refiner(model).refine(
             sampler,
             known.homography,
             deviation**2 * np.eye(8),

@@ -17,6 +17,9 @@ from stn_ros.recordings.recording import Recording
 from stn_ros.recordings.registry import open_recording
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import Canonicalizer
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.finder.references import encode
+from stn_ros.runtime.finder.session import FinderSession
 from stn_ros.runtime.object_model import ObjectModel, check_folder, check_name
 from stn_ros.runtime.paths import OBJECT_FILE, models_folder, objects_folder
 from stn_ros.runtime.pipeline import Pipeline
@@ -109,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_name(args.name)
     network = args.model or models_folder() / "canonicalizer"
-    bundle = NetworkBundle.load(network)
+    bundle, finder = NetworkBundle.load(network), FinderBundle.load()
     if args.tune is not None:
         _check_tuning(args.tune)
     elif args.frames is not None:
@@ -138,7 +141,10 @@ def run(args: argparse.Namespace) -> int:
             print(_report(model, tested))
             print(f"stn-ros teach: {_refusal(model, tested)}", file=sys.stderr)
             return 1
-        model = replace(model, symmetry=tested.symmetry, self_test=tested.report)
+        embeddings = encode(FinderSession(finder), model.reference)
+        model = replace(
+            model, symmetry=tested.symmetry, self_test=tested.report, embeddings=embeddings
+        )
         picture = cv2.imencode(".jpg", tested.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         replaced = (folder / OBJECT_FILE).is_file()
         model.save(folder, {PICTURE: picture})

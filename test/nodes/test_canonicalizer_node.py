@@ -613,18 +613,20 @@ def test_fixed_regions(graph: Graph):
     graph.see()
 
 
-def test_the_whole_image_is_searched_window_by_window(graph: Graph):
+def test_the_whole_image_is_searched(graph: Graph):
     assert graph.set("region_source", "whole_image") == (True, "")
-    header = graph.header(advance=-50)  # forgets what was tracked
-    for _ in range(200):
-        info, _, image = graph.good(header)
-        graph.send(info, None, image)
-        if {"box", "card"} <= {one.id for one in graph.result(header).detections}:
-            break
-        header = graph.header()
-    else:
-        pytest.fail("not found in 200 frames")
-    assert graph.set("region_source", "auto") == (True, "")
+    try:
+        header = graph.header(advance=-50)  # forgets what was tracked
+        for _ in range(60):
+            info, _, image = graph.good(header)
+            graph.send(info, None, image)
+            if {"box", "card"} <= {one.id for one in graph.result(header).detections}:
+                break
+            header = graph.header()
+        else:
+            pytest.fail("not found in 60 frames")
+    finally:
+        assert graph.set("region_source", "auto") == (True, "")
     graph.see(advance=-50)
 
 
@@ -641,6 +643,36 @@ def test_inactive_means_idle(graph: Graph):
     assert graph.image.get_subscription_count() == 0
     assert graph.change_state(Transition.TRANSITION_ACTIVATE)
     graph.meet()
+    graph.see()
+
+
+def test_all_objects_taught_here_are_looked_for_or_those_of_a_pattern(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    good = graph.node.get_parameter("objects").value
+    for folder in map(Path, good):
+        shutil.copytree(folder, tmp_path / "stn_ros" / "objects" / folder.name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    graph.reset()
+    try:
+        assert graph.set("objects", ["ca*"])[0]
+        assert graph.change_state(Transition.TRANSITION_CONFIGURE)
+        graph.forget()
+        (facts,) = graph.wait(lambda: graph.heard["/diagnostics"][:1], "no diagnostics")
+        assert {fact.key: fact.value for fact in facts.status[0].values}["objects"] == "card"
+        assert graph.change_state(Transition.TRANSITION_CLEANUP)
+        assert graph.set("objects", ["no_*"])[0]
+        assert not graph.change_state(Transition.TRANSITION_CONFIGURE)
+        graph.expect_diagnosis("objects 'no_*': no object matches", ERROR)
+        assert graph.set("objects", ["all"])[0]
+        graph.start()
+        graph.meet()
+        graph.see()
+    finally:
+        graph.reset()
+        assert graph.set("objects", good)[0]
+        graph.start()
+        graph.meet()
     graph.see()
 
 

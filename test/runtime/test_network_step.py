@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracle_engine import (
+    BLUE,
     FACE,
     PATCHES,
     Oracle,
@@ -101,6 +102,43 @@ def test_networks_of_their_own_get_batches_of_their_own(
     assert own.calls == [(2, 48, False)]
     assert step.bundle(1) is others
     assert step.reference_patch(1, "refine").shape == (48, 48, 4)
+
+
+class Counting(Oracle):
+    """Counts the references it has encoded."""
+
+    encoded = 0
+
+    def features(self, pictures: np.ndarray) -> np.ndarray:
+        self.encoded += len(pictures)
+        return super().features(pictures)
+
+
+def test_references_are_encoded_once_when_first_looked_at(sampler: FrameSampler):
+    engine = Counting(two_truths())
+    step = NetworkStep([flat_model(name) for name in NAMES], bundle(), lambda _: engine)
+    at_start = engine.encoded
+    assert at_start == 1  # that the network runs is known
+    for _ in range(2):
+        step("refine", sampler, [Hypothesis(i, 1, engine.truths["two"]) for i in range(3)])
+    assert engine.encoded == at_start + 1
+    step("polish", sampler, [Hypothesis(0, 1, engine.truths["two"])])
+    assert step.reference_patch(2, "refine")[32, 32, 0] == BLUE["three"]
+    assert engine.encoded == at_start + 3
+
+
+def test_a_network_that_cannot_run_is_told_at_once(
+    oracle: Oracle, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    class Broken(Oracle):
+        def features(self, pictures: np.ndarray) -> np.ndarray:
+            raise ValueError("this graph cannot run")
+
+    others = bundle()
+    monkeypatch.setattr("stn_ros.runtime.network_step.NetworkBundle.load", lambda folder: others)
+    models = [flat_model("one"), flat_model("two", network=tmp_path)]
+    with pytest.raises(ValueError, match="this graph cannot run"):
+        NetworkStep(models, bundle(), lambda of: Broken({}) if of is others else oracle)
 
 
 def test_what_no_camera_can_see_is_dropped(

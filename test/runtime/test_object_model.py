@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 
-from stn_ros.runtime.object_model import ObjectModel
+from stn_ros.runtime.object_model import Embeddings, ObjectModel
 from stn_ros.runtime.paths import models_folder
 
 
@@ -199,3 +202,95 @@ def test_a_wrong_network_entry_is_named(entry: object, cause: str, tuned: Path) 
     _edit(tuned, network=entry)
     with pytest.raises(ValueError, match=cause):
         ObjectModel.load(tuned)
+
+
+def test_a_picture_read_back_is_kept_as_the_file_holds_it(box: ObjectModel, tmp_path: Path) -> None:
+    box.save(tmp_path / "my_box")
+    content = (tmp_path / "my_box" / "reference.png").read_bytes()
+    read = ObjectModel.load(tmp_path / "my_box")
+    assert read.picture == content
+    read.save(tmp_path / "copy")
+    assert (tmp_path / "copy" / "reference.png").read_bytes() == content
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "copy" / "reference.png")), box.picture)
+
+
+def test_a_picture_that_is_no_png_or_a_tiny_one_is_refused(picture: np.ndarray) -> None:
+    for content in (b"", cv2.imencode(".jpg", picture)[1].tobytes()):
+        with pytest.raises(ValueError, match="reference picture: is not a PNG"):
+            ObjectModel("box", content)
+    with pytest.raises(ValueError, match="reference picture of 20x9 px"):
+        ObjectModel("box", cv2.imencode(".png", picture[:9, :20])[1].tobytes())
+    head_alone = cv2.imencode(".png", picture)[1].tobytes()[:40]
+    with pytest.raises(ValueError, match=r"box: reference picture: OpenCV cannot read it"):
+        _ = ObjectModel("box", head_alone).reference
+
+
+@pytest.fixture
+def known(box: ObjectModel, tmp_path: Path) -> Path:
+    """The folder of an object that the finder's network has encoded."""
+    values = np.random.default_rng(2).normal(size=(2, 12, 96)).astype(np.float16)
+    replace(box, embeddings=Embeddings(values, "ab12")).save(tmp_path / "known")
+    return tmp_path / "known"
+
+
+def test_an_object_keeps_its_embeddings(known: Path, box: ObjectModel) -> None:
+    read = ObjectModel.load(known).embeddings
+    assert read.graph == "ab12"
+    assert read.values.dtype == np.float16
+    expected = np.random.default_rng(2).normal(size=(2, 12, 96)).astype(np.float16)
+    np.testing.assert_array_equal(read.values, expected)
+    replace(ObjectModel.load(known), symmetry=()).save(known)
+    np.testing.assert_array_equal(ObjectModel.load(known).embeddings.values, expected)
+    box.save(known)
+    assert ObjectModel.load(known).embeddings is None
+    assert not (known / "finder.npy").exists()
+
+
+def test_damaged_or_missing_embeddings_are_named(known: Path) -> None:
+    with (known / "finder.npy").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match=r"object\.yaml: .*finder\.npy.*sha256.*teach"):
+        ObjectModel.load(known)
+    (known / "finder.npy").unlink()
+    with pytest.raises(ValueError, match=r"object\.yaml: .*finder\.npy: cannot be read"):
+        ObjectModel.load(known)
+
+
+def _npy(values: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, values)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "not embeddings"),
+        (b"not an array", "not embeddings"),
+        (_npy(np.zeros((2, 12, 96), np.float16))[:-1], "not embeddings"),
+        (_npy(np.zeros((2, 12, 96), np.float32)), "float32"),
+        (_npy(np.zeros((24, 96), np.float16)), r"shape \(24, 96\)"),
+        (_npy(np.full((2, 12, 96), np.nan, np.float16)), "finite"),
+        (_npy(np.array([{"code": "run me"}], object)), "not embeddings"),
+    ],
+)
+def test_what_is_no_embeddings_is_refused(content: bytes, cause: str, known: Path) -> None:
+    (known / "finder.npy").write_bytes(content)
+    entry = {"file": "finder.npy", "sha256": hashlib.sha256(content).hexdigest(), "graph": "ab12"}
+    _edit(known, finder=entry)
+    with pytest.raises(ValueError, match=rf"finder\.npy: .*{cause}.*teach"):
+        ObjectModel.load(known)
+
+
+@pytest.mark.parametrize(
+    ("entry", "cause"),
+    [
+        ("finder.npy", "finder: must hold"),
+        ({"file": "finder.npy", "sha256": ""}, "finder: must hold"),
+        ({"file": "../finder.npy", "sha256": "", "graph": ""}, "plain file name"),
+    ],
+)
+def test_a_wrong_entry_of_embeddings_is_named(entry: object, cause: str, known: Path) -> None:
+    _edit(known, finder=entry)
+    with pytest.raises(ValueError, match=cause):
+        ObjectModel.load(known)

@@ -43,6 +43,10 @@ def test_after_a_pause_no_frame_is_searched_for_long():
     assert pace.affords(BURST / 3) == 3
 
 
+def test_what_takes_longer_than_is_saved_up_is_afforded_all_the_same():
+    assert spent(0.5, 0.1, 2 * BURST, 0.0, 10.0) == pytest.approx(5.0, rel=0.15)
+
+
 def test_a_debt_is_paid_back():
     pace = Pace(0.5)
     pace.advance(0.0, 0.0)

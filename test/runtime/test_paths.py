@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from stn_ros.runtime import paths
 from stn_ros.runtime.object_model import ObjectModel
@@ -61,6 +65,117 @@ def test_objects_are_found_by_name_and_by_path(
     known = "box, city_map, novel, tea_box"
     with pytest.raises(ValueError, match=rf"no_such_object.*are .*{known};.*stn-ros teach"):
         paths.find_object("no_such_object")
+
+
+SAMPLES = ["board_game", "city_map", "novel", "tea_box"]
+
+
+@pytest.fixture
+def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this user's objects are; the current and the home folder are empty ones."""
+    for name in ("here", "home"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return paths.objects_folder()
+
+
+def _teach(folder: Path, *names: str) -> None:
+    for name in names:
+        ObjectModel(name, np.zeros((64, 64, 3), np.uint8)).save(folder / name)
+
+
+def test_all_are_those_taught_here_or_else_the_samples(taught: Path) -> None:
+    samples = paths.models_folder() / "objects"
+    assert paths.find_objects(["all"]) == [samples / name for name in SAMPLES]
+    _teach(taught, "box_2", "novel", "box_1")
+    (taught / "no_object").mkdir()
+    assert paths.find_objects(["all"]) == [taught / name for name in ("box_1", "box_2", "novel")]
+    _teach(taught.parent / "other", "mug")
+    everything = paths.find_objects([taught.parent / "other" / "mug", "all", "tea_box"])
+    assert [folder.name for folder in everything] == ["mug", "tea_box", "box_1", "box_2", "novel"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        (["box_*"], ["taught/box_1", "taught/box_2"]),
+        (["box_[!1]"], ["taught/box_2"]),
+        (["b*"], ["samples/board_game", "taught/box_1", "taught/box_2"]),
+        (["n?vel"], ["taught/novel"]),  # not the sample of that name
+        (["box_*", "box_2"], ["taught/box_2", "taught/box_1"]),
+        (["*_2", "box_?"], ["taught/box_2", "taught/box_1"]),
+        (["./m*"], ["here/mug"]),
+        (["~/sets/*"], ["home/sets/box_1", "home/sets/jar"]),
+        (["~/s*/jar"], ["home/sets/jar"]),
+        (["{tmp}/home/sets/b*"], ["home/sets/box_1"]),
+        (["{tmp}/home/[set]/jar"], ["home/[set]/jar"]),
+        ([], []),
+    ],
+)
+def test_patterns_match_names_and_paths(
+    entries: list[str], found: list[str], taught: Path, tmp_path: Path
+) -> None:
+    _teach(taught, "box_1", "box_2", "novel")
+    _teach(tmp_path / "here", "mug")
+    _teach(tmp_path / "home" / "sets", "box_1", "jar")
+    _teach(tmp_path / "home" / "[set]", "jar")
+    places = {
+        "taught": taught,
+        "samples": paths.models_folder() / "objects",
+        "here": tmp_path / "here",
+        "home": tmp_path / "home",
+    }
+    expected = [places[each.split("/")[0]] / each.partition("/")[2] for each in found]
+    actual = paths.find_objects([entry.format(tmp=tmp_path) for entry in entries])
+    assert [folder.absolute() for folder in actual] == expected
+
+
+def test_an_object_named_twice_is_found_twice(taught: Path) -> None:
+    """Whoever loads them says so."""
+    assert len(paths.find_objects(["novel", "novel"])) == 2
+
+
+@pytest.mark.parametrize("pattern", ["bux_*", "./*", "~/sets/*"])
+def test_a_pattern_without_a_match_says_where_it_looked(
+    pattern: str, taught: Path, tmp_path: Path
+) -> None:
+    _teach(taught, "box_1")
+    looked = {"bux_*": taught, "./*": Path(), "~/sets/*": tmp_path / "home" / "sets"}[pattern]
+    with pytest.raises(ValueError, match="no object matches") as caught:
+        paths.find_objects(["box_1", pattern])
+    assert f"objects {pattern!r}" in str(caught.value)
+    assert f"in {looked}" in str(caught.value)
+    assert "known by name are board_game, box_1, city_map" in str(caught.value)
+
+
+def test_an_unknown_name_is_told_with_the_near_ones(taught: Path) -> None:
+    _teach(taught, "tea_bax", *(f"other_{i:02}" for i in range(30)))
+    with pytest.raises(ValueError, match=r"'tea_bix'.*did you mean tea_box or tea_bax\?"):
+        paths.find_objects(["tea_bix"])
+    with pytest.raises(ValueError, match=r"known are board_game.*other_16, 15 more; teach"):
+        paths.find_objects(["zzz"])
+    with pytest.raises(ValueError, match=r"a folder of objects.*objects/\*'"):
+        paths.find_objects([taught])
+
+
+@given(
+    names=st.sets(st.text("abc_", min_size=1, max_size=3).map("x{}".format), max_size=6),
+    pattern=st.text("abc_*?", max_size=4).map("x{}".format),
+)
+def test_patterns_mean_what_the_shells_do(names: set[str], pattern: str) -> None:
+    assume(set(pattern) & set("*?"))
+    expected = sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            (Path(folder) / name).mkdir()
+            (Path(folder) / name / paths.OBJECT_FILE).touch()
+        try:
+            found = [each.name for each in paths.find_objects([f"{folder}/{pattern}"])]
+        except ValueError:
+            found = []
+    assert found == expected
 
 
 def test_folders_of_the_user_are_where_xdg_puts_them(

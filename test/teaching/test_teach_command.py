@@ -13,6 +13,8 @@ import pytest
 from stn_ros.cli import main
 from stn_ros.geometry.homography import to_corners
 from stn_ros.runtime.bundle import NetworkBundle
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.finder.references import fits
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.runtime.paths import models_folder
 from stn_ros.simulation.world import World
@@ -52,6 +54,8 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
     assert model.size == (256, 171)
     assert model.size_m == (0.3, 0.2)
     assert model.self_test is not None
+    assert model.embeddings is not None
+    assert fits(model.embeddings, FinderBundle.load())
     assert cv2.imread(str(folder / "self_test.jpg")).shape == (600, 1200, 3)
     said = capsys.readouterr().out
     assert "expected error" in said
@@ -61,7 +65,7 @@ def test_a_photo_becomes_an_object(home: Path, capsys: pytest.CaptureFixture) ->
 
 
 def test_a_further_photo_is_searched_as_the_robot_searches() -> None:
-    """Wide photos: a face that lies between windows of the photo's own shape is found, too."""
+    """A face anywhere in a wide photo is found."""
     size, wide = (256, 170), (1280, 720)
     model = ObjectModel("box", artwork.draw(7, size, "board_game", split="held_out"))
     rng = np.random.default_rng(1)

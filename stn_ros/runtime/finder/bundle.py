@@ -1,7 +1,8 @@
-"""The finder's network as it ships: an ONNX file and the YAML that describes and seals it."""
+"""The finder's network as it ships: ONNX files and the YAML that describes and seals them."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,22 @@ class FinderBundle:
     """A verified network.
 
     Attributes:
-        graph: pictures (N, H, W, 3) uint8 BGR -> embedding (N, C, h, w), centred (N, h, w) and
-            outline (N, 5, h, w), see `localization.finder.Cells`.
-        sha256: of the graph: embeddings of one do not go with those of another.
-        stride: pixels per cell. middle: size (root of the area) of a face whose outline is neither
-            large nor small, pixels.
+        cells: graph, pictures (N, H, W, 3) uint8 BGR -> features (N, h, w, C) and centred
+            (N, h, w), see `localization.finder.Cells`.
+        describe: graph, around (K, S, S, C), the features of a cell's neighbourhood -> embedding
+            (K, E) and outline (K, 5), see `localization.finder.Description`.
+        sha256: of both graphs: embeddings of one network do not go with those of another.
+        neighbourhood: S, cells. stride: pixels per cell.
+        middle: size (root of the area) of a face whose outline is neither large nor small, pixels.
         crop: side of the picture a reference is encoded in, pixels. rotations: that it is encoded
             under, evenly spaced. sizes: at which, root of the area in pixels.
         card: how it was trained and what it reaches (plain YAML values).
     """
 
-    graph: Path
+    cells: Path
+    describe: Path
     sha256: str
+    neighbourhood: int
     stride: int
     middle: float
     crop: int
@@ -65,8 +70,10 @@ class FinderBundle:
             )
         try:
             return cls(
-                graph=verified(folder, described["graph"], FINDER_FILE),
-                sha256=str(described["graph"]["sha256"]),
+                cells=verified(folder, described["cells"], FINDER_FILE),
+                describe=verified(folder, described["describe"], FINDER_FILE),
+                sha256=_digest(described["cells"]["sha256"], described["describe"]["sha256"]),
+                neighbourhood=int(described["neighbourhood"]),
                 stride=int(described["stride"]),
                 middle=float(described["middle"]),
                 crop=int(described["crop"]),
@@ -76,3 +83,7 @@ class FinderBundle:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: entry missing or malformed: {error}") from None
+
+
+def _digest(*digests: str) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from stn_ros.runtime.alignment import Region
-from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FinderBundle
 from stn_ros.runtime.finder.outline import face_homography
-from stn_ros.runtime.finder.references import reference_crop
+from stn_ros.runtime.finder.references import encode, fits
+from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
 from stn_ros.runtime.object_model import ObjectModel
 
 Array = NDArray[np.float64]
@@ -30,7 +30,11 @@ SAME_PLACE = 0.35
 """Proposals whose centres are nearer than this, in sizes of the smaller, are at one place."""
 RIVALS = 3
 """Objects proposed at one place, at most."""
-CENTRED_WEIGHT = 0.02
+TURNS = 2
+"""Rotations proposed of an object at a place, at most."""
+TURN_MARGIN = 0.25
+"""A second rotation is proposed if it is less alike than the best by no more than this."""
+CENTRED_WEIGHT = 0.04
 """Of the logit that a cell is a face's centre, against the likeness (a cosine)."""
 
 
@@ -82,15 +86,27 @@ class Finder:
         self, objects: Sequence[ObjectModel], bundle: FinderBundle, threads: int = 1
     ) -> None:
         self._bundle = bundle
-        self._session = session(bundle.graph, threads)
+        self._network = FinderSession(bundle, threads)
         self._objects = tuple(objects)
-        known = [encode(self._session, bundle, model.reference) for model in objects]
+        known = [
+            model.embeddings
+            if model.embeddings is not None and fits(model.embeddings, bundle)
+            else encode(self._network, model.reference)
+            for model in objects
+        ]
         # (sizes, rotations, N, C): the best of each object's is found along contiguous memory.
-        self._references = np.ascontiguousarray(np.stack(known, axis=2))
+        references = np.stack([each.values for each in known], axis=2)
+        self._references = np.ascontiguousarray(references, np.float32)
 
-    def propose(self, frame: NDArray[np.uint8], count: int) -> list[Proposal]:
-        """The `count` likeliest proposals for a frame (H, W, 3) uint8 BGR, the best first."""
-        cells = self._cells(frame)
+    def propose(self, frame: NDArray[np.uint8], count: int, scale: float = 1.0) -> list[Proposal]:
+        """The `count` likeliest proposals for a frame, the best first.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            scale: of the pyramid, 0.5..1. Faces are seen larger or smaller in their level's band,
+                so what one scale misses another may not.
+        """
+        cells = self._cells(frame, scale)
         sizes, rotations, models, width = self._references.shape
         alike = cells.embedding @ self._references.reshape(-1, width).T
         alike = alike.reshape(len(cells.embedding), sizes, rotations, models)
@@ -103,84 +119,84 @@ class Finder:
         apart = np.linalg.norm(cells.centre[:, None] - cells.centre, axis=2)
         near = apart < SAME_PLACE * np.minimum(extent[:, None], extent)
         found: list[Proposal] = []
-        taken: list[int] = []
+        taken: list[tuple[int, int]] = []
         for index in best:
             cell, model = divmod(int(index), models)
-            rivals = [other.model for k, other in zip(taken, found, strict=True) if near[cell, k]]
+            rivals = [other for place, other in taken if near[cell, place]]
             if model in rivals or len(rivals) >= RIVALS:
                 continue
-            of_rotations = alike[cell, :, :, model].max(axis=0)
-            rotation = _peak(of_rotations) * 360 / rotations
-            centre, moments = cells.centre[cell], cells.moments[cell]
+            taken.append((cell, model))
+            of_turns = alike[cell, :, :, model].max(axis=0)
             size = self._objects[model].size
-            found.append(
-                Proposal(
-                    model,
-                    face_homography(centre, moments, rotation, size),
-                    centre,
-                    float(extent[cell]),
-                    float(score[index]),
-                    float(likeness[cell, model]),
+            for turn, likely in _peaks(of_turns)[:TURNS]:
+                if likely < likeness[cell, model] - TURN_MARGIN:
+                    break
+                found.append(
+                    Proposal(
+                        model,
+                        face_homography(
+                            cells.centre[cell], cells.moments[cell], turn * 360 / rotations, size
+                        ),
+                        cells.centre[cell],
+                        float(extent[cell]),
+                        likely + CENTRED_WEIGHT * float(cells.centred[cell]),
+                        likely,
+                    )
                 )
-            )
-            taken.append(cell)
-            if len(found) == count:
+            if len(taken) == count:
                 break
-        return found
+        return sorted(found, key=lambda proposal: -proposal.score)[:count]
 
-    @property
-    def count(self) -> int:
-        """How many objects it knows."""
-        return len(self._objects)
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the objects it knows."""
+        return frozenset(model.name for model in self._objects)
 
     def region(self, proposal: Proposal) -> Region:
         """Where a proposal asks to look."""
         model = self._objects[proposal.model]
         return Region.of_face(model.name, proposal.homography, model.size)
 
-    def _cells(self, frame: NDArray[np.uint8]) -> _Cells:
+    def _cells(self, frame: NDArray[np.uint8], scale: float) -> _Cells:
         """The `CELLS` cells of all levels that most look like the centre of a face."""
-        bundle = self._bundle
-        levels = []
-        for picture, scale in pyramid(frame, bundle.stride):
-            embedding, centred, outline = self._session.run(None, {"pictures": picture[None]})
-            rows, columns = np.indices(centred.shape[1:]).reshape(2, -1)
-            levels.append(
-                (
-                    centred.ravel(),
-                    embedding.reshape(embedding.shape[1], -1),
-                    outline.reshape(5, -1),
-                    np.stack([columns, rows]),
-                    np.broadcast_to(scale[:, None], (2, centred.size)),
-                )
-            )
-        centred = np.concatenate([level[0] for level in levels])
+        stride = self._bundle.stride
+        levels = [(*self._network.cells(p[None]), s) for p, s in pyramid(frame, stride, scale)]
+        centred = np.concatenate([level[1].ravel() for level in levels])
         most = min(CELLS, len(centred))
-        best = np.argpartition(-centred, most - 1)[:most]
-        # Only these are looked at: (K, ...) of each.
-        embedding, outline, place, scale = (
-            np.concatenate([level[i] for level in levels], axis=1)[:, best].T for i in range(1, 5)
-        )
-        way = outline.astype(np.float64)
+        # In the order of the levels, as their neighbourhoods are gathered.
+        best = np.sort(np.argpartition(-centred, most - 1)[:most])
+        around, place, ratios = [], [], []
+        first = 0
+        for features, level, ratio in levels:
+            own = best[(best >= first) & (best < first + level.size)] - first
+            first += level.size
+            row, column = np.divmod(own, level.shape[2])
+            around.append(neighbourhoods(features[0], row, column, self._bundle.neighbourhood))
+            place.append(np.stack([column, row], axis=1))
+            ratios.append(np.broadcast_to(ratio, (len(own), 2)))
+        embedding, outline = self._network.describe(np.concatenate(around))
+        way, ratio = outline.astype(np.float64), np.concatenate(ratios)
         triangle = np.zeros((most, 2, 2))
         triangle[:, 0, 0], triangle[:, 1, 1] = np.exp(way[:, [2, 4]].clip(-4, 4)).T
         triangle[:, 1, 0] = way[:, 3] * triangle[:, 0, 0]
-        triangle *= bundle.middle / scale[:, :, None]
+        triangle *= self._bundle.middle / ratio[:, :, None]
         return _Cells(
             embedding,
             centred[best],
-            (place + 0.5 + way[:, :2]) * bundle.stride / scale - 0.5,
+            (np.concatenate(place) + 0.5 + way[:, :2]) * stride / ratio - 0.5,
             triangle @ triangle.transpose(0, 2, 1),
         )
 
 
-def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint8], Array]]:
+def pyramid(
+    frame: NDArray[np.uint8], stride: int, scale: float = 1.0
+) -> list[tuple[NDArray[np.uint8], Array]]:
     """The levels of a frame, largest first, and the scale (x, y) of each against the frame.
 
     Sides are multiples of `stride`; a frame smaller than the largest level is not enlarged.
     """
     height, width = frame.shape[:2]
-    first = min(1.0, SHORT_SIDE / min(height, width))
+    first = scale * min(1.0, SHORT_SIDE / min(height, width))
     levels = []
     picture = frame
     for level in range(LEVELS):
@@ -194,26 +210,16 @@ def pyramid(frame: NDArray[np.uint8], stride: int) -> list[tuple[NDArray[np.uint
     return levels
 
 
-def encode(
-    run: InferenceSession, bundle: FinderBundle, reference: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """A reference (h, w, 3) BGR as the finder knows it: (sizes, rotations, C), of unit length."""
-    middle = bundle.crop // bundle.stride // 2
-    known = []
-    for size in bundle.sizes:
-        crops = np.stack(
-            [
-                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
-                for turn in range(bundle.rotations)
-            ]
-        )
-        known.append(run.run(["embedding"], {"pictures": crops})[0][:, :, middle, middle])
-    return np.stack(known).astype(np.float32)
+def _peaks(values: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """The maxima of a periodic function, the highest first: where, in samples, and how high.
 
-
-def _peak(values: NDArray[np.float32]) -> float:
-    """Where a periodic function has its maximum, in samples: of the parabola through the best."""
-    best = int(np.argmax(values))
-    before, here, after = (float(values[(best + i) % len(values)]) for i in (-1, 0, 1))
-    curve = before - 2 * here + after
-    return best + (0.5 * (before - after) / curve if curve < -1e-9 else 0.0)
+    Each is that of the parabola through a sample and its neighbours; its height is the sample's.
+    """
+    before, after = np.roll(values, 1), np.roll(values, -1)
+    curve = before - 2 * values + after
+    (highest,) = np.nonzero((values >= before) & (values > after))
+    peaks = []
+    for i in highest[np.argsort(-values[highest])]:
+        offset = 0.5 * (before[i] - after[i]) / curve[i] if curve[i] < -1e-9 else 0.0
+        peaks.append((float(i + offset), float(values[i])))
+    return peaks or [(float(np.argmax(values)), float(values.max()))]

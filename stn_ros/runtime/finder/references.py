@@ -9,6 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_ros.runtime.finder.bundle import FinderBundle
+from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
+from stn_ros.runtime.object_model import Embeddings
+
 GROUND = (128.0, 128.0, 128.0)
 """BGR around a reference where it is encoded."""
 
@@ -48,3 +52,27 @@ def reference_crop(
         borderValue=tuple(float(channel) for channel in ground),
     )
     return np.asarray(crop, np.uint8)
+
+
+def encode(network: FinderSession, reference: NDArray[np.uint8]) -> Embeddings:
+    """Encode a reference (h, w, 3) BGR."""
+    bundle = network.bundle
+    middle = np.array([bundle.crop // bundle.stride // 2])
+    known = []
+    for size in bundle.sizes:
+        crops = np.stack(
+            [
+                reference_crop(reference, bundle.crop, turn * 360 / bundle.rotations, size)
+                for turn in range(bundle.rotations)
+            ]
+        )
+        features, _ = network.cells(crops)
+        around = [neighbourhoods(each, middle, middle, bundle.neighbourhood) for each in features]
+        known.append(network.describe(np.concatenate(around))[0])
+    return Embeddings(np.stack(known).astype(np.float16), bundle.sha256)
+
+
+def fits(known: Embeddings, bundle: FinderBundle) -> bool:
+    """Whether embeddings were made by the network of `bundle`, as it makes them."""
+    made = len(bundle.sizes), bundle.rotations
+    return known.graph == bundle.sha256 and known.values.shape[:2] == made

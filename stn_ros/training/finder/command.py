@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures in a batch, in multiples of the usual; a GPU has room for 4 or more (1)",
     )
     parser.add_argument("--threads", type=int, default=0, help="of the network, 0: all cores (0)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="at the start (0.002)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the start (0.001)")
     parser.add_argument("--export", type=Path, help="finder's folder (default: FOLDER/finder)")
 
 

@@ -11,17 +11,37 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from torch import Tensor, nn
 
-from stn_ros.localization.finder import MIDDLE, STRIDE, FinderNetwork
+from stn_ros.localization.finder import MIDDLE, NEIGHBOURHOOD, STRIDE, FinderNetwork
+from stn_ros.localization.finder import neighbourhoods as network_neighbourhoods
 from stn_ros.runtime.bundle import sha256, verified
-from stn_ros.runtime.engines.onnxruntime import session
 from stn_ros.runtime.finder.bundle import FINDER_FILE, FORMAT, FinderBundle
+from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
 from stn_ros.training.finder.samples import CROP, ROTATIONS, SIZES
 from stn_ros.training.finder.task import save_weights
 from stn_ros.transformer.export import check_close, write_graph
 
 TOLERANCE = 2e-3
 """Largest difference allowed between the exported and the original network."""
+
+
+class _Cells(nn.Module):
+    def __init__(self, network: FinderNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network.cells(pictures))
+
+
+class _Describe(nn.Module):
+    def __init__(self, network: FinderNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, around: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network.describe(around))
 
 
 def export_finder(network: FinderNetwork, folder: Path, card: Mapping[str, Any]) -> FinderBundle:
@@ -35,20 +55,27 @@ def export_finder(network: FinderNetwork, folder: Path, card: Mapping[str, Any])
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / "fresh"
         fresh.mkdir()
-        graph, weights = fresh / "finder.onnx", fresh / "weights.npz"
+        cells, describe = fresh / "cells.onnx", fresh / "describe.onnx"
+        weights = fresh / "weights.npz"
         pictures = torch.zeros(2, 48, 64, 3, dtype=torch.uint8)
         write_graph(
-            network,
+            _Cells(network),
             {"pictures": (pictures, {0: "n", 1: "height", 2: "width"})},
-            ["embedding", "centred", "outline"],
-            graph,
+            ["features", "centred"],
+            cells,
+        )
+        around = torch.zeros(2, NEIGHBOURHOOD, NEIGHBOURHOOD, network.settings["features"])
+        write_graph(
+            _Describe(network), {"around": (around, {0: "k"})}, ["embedding", "outline"], describe
         )
         save_weights(network, weights)
         described = {
             "format": FORMAT,
-            "graph": {"file": graph.name, "sha256": sha256(graph)},
+            "cells": {"file": cells.name, "sha256": sha256(cells)},
+            "describe": {"file": describe.name, "sha256": sha256(describe)},
             "weights": {"file": weights.name, "sha256": sha256(weights)},
             "network": dict(network.settings),
+            "neighbourhood": NEIGHBOURHOOD,
             "stride": STRIDE,
             "middle": MIDDLE,
             "crop": CROP,
@@ -78,10 +105,22 @@ def weights_file(folder: Path) -> Path:
 
 
 def _check(network: FinderNetwork, bundle: FinderBundle) -> None:
-    """Compare the graph with the network, at a batch and a size it was not traced at."""
+    """Compare the graphs with the network, at a batch and a size they were not traced at."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, 96, 120, 3), dtype=np.uint8)
-    ours = session(bundle.graph).run(None, {"pictures": pictures})
+    graphs = FinderSession(bundle)
+    features, centred = graphs.cells(pictures)
+    row, column = np.array([0, 5, 11]), np.array([3, 7, 14])
+    around = neighbourhoods(features[1], row, column, NEIGHBOURHOOD)
     with torch.no_grad():
-        theirs = network(torch.from_numpy(pictures))
-    for name, mine, wanted in zip(theirs._fields, ours, theirs, strict=True):
+        cells = network.cells(torch.from_numpy(pictures))
+        beside = network_neighbourhoods(
+            cells.features,
+            torch.ones(3, dtype=torch.long),
+            torch.from_numpy(row),
+            torch.from_numpy(column),
+        )
+        said = network.describe(beside)
+    check_close("features", features, cells.features, TOLERANCE)
+    check_close("centred", centred, cells.centred, TOLERANCE)
+    for name, mine, wanted in zip(said._fields, graphs.describe(around), said, strict=True):
         check_close(name, mine, wanted, TOLERANCE)

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stn_ros.localization.finder import Cells
+from stn_ros.localization.finder import Cells, Description
 
-CENTRE = 5
-"""Row and column of a crop's middle cell."""
 _FOCUS = 2.0
 
 
@@ -27,6 +25,17 @@ class Truth(NamedTuple):
     rivals: Tensor
     outline: Tensor
     ignored: Tensor
+
+
+class Places(NamedTuple):
+    """Cells (K,) that are looked at: picture, row and column, and which face (of `Truth`, by its
+    place there) has its centre in or beside each; -1 for none.
+    """
+
+    picture: Tensor
+    row: Tensor
+    column: Tensor
+    target: Tensor
 
 
 class Losses(NamedTuple):
@@ -45,63 +54,85 @@ class Losses(NamedTuple):
     total: Tensor
 
 
-def crop_embeddings(cells: Cells) -> Tensor:
-    """(N, C) of pictures made of 3 x 2 crops: (P, C, 22, 33) -> (6 P, C), as they were laid."""
-    side = 2 * CENTRE + 1
-    middles = cells.embedding[:, :, CENTRE::side, CENTRE::side]
-    return middles.flatten(2).transpose(1, 2).flatten(0, 1)
+def places(cells: Cells, truth: Truth, likeliest: int) -> Places:
+    """The cells to look at: each face's own, one beside it, and in each picture the likeliest.
+
+    The likeliest within two cells of a face's centre are left out.
+    """
+    count, height, width = cells.centred.shape
+    device = truth.row.device
+    faces = len(truth.row)
+    beside = torch.randint(-1, 2, (2, faces), device=device)
+    row = torch.cat([truth.row, (truth.row + beside[0]).clamp(0, height - 1)])
+    column = torch.cat([truth.column, (truth.column + beside[1]).clamp(0, width - 1)])
+    picture = truth.picture.repeat(2)
+    target = torch.arange(faces, device=device).repeat(2)
+    score = cells.centred.detach().clone()
+    for down in range(-2, 3):
+        for across in range(-2, 3):
+            rows = (truth.row + down).clamp(0, height - 1)
+            columns = (truth.column + across).clamp(0, width - 1)
+            score[truth.picture, rows, columns] = -torch.inf
+    best = score.flatten(1).topk(likeliest, dim=1).indices.flatten()
+    others = torch.arange(count, device=device).repeat_interleave(likeliest)
+    return Places(
+        torch.cat([picture, others]),
+        torch.cat([row, best // width]),
+        torch.cat([column, best % width]),
+        torch.cat([target, torch.full_like(best, -1)]),
+    )
 
 
 def objective(
-    cells: Cells, crops: Tensor, truth: Truth, bank: Tensor, bank_face: Tensor, sharpness: Tensor
+    cells: Cells,
+    seen: Places,
+    said: Description,
+    crops: Tensor,
+    truth: Truth,
+    sharpness: Tensor,
 ) -> Losses:
     """The losses of a batch.
 
     Args:
-        cells: of the pictures. crops: (M, C) embeddings of the crops. truth: of the batch.
-        bank: (B, C) embeddings of earlier crops, no gradient. bank_face: (B,) their faces.
+        cells: of the pictures. seen: cells that were looked at, and what was `said` of them.
+        crops: (M, C) embeddings of the crops. truth: of the batch.
         sharpness: factor on inner products (inverse temperature of InfoNCE, van den Oord 2018).
     """
-    own = cells.embedding[truth.picture, :, truth.row, truth.column]
-    to_crops = sharpness * own @ crops.T
-    # Its own crop, all its rivals, and earlier crops of other faces.
-    silent = ~truth.rivals
-    silent = silent.scatter(1, truth.crop[:, None], False)
-    logits = to_crops.masked_fill(silent, -1e4)
-    if len(bank):
-        same = (bank_face[None] == truth.face[:, None]) | (-bank_face - 1 == truth.face[:, None])
-        logits = torch.cat([logits, (sharpness * own @ bank.T).masked_fill(same, -1e4)], dim=1)
-    named = functional.cross_entropy(logits, truth.crop)
-    first = (logits.argmax(dim=1) == truth.crop).float().mean()
+    shown = seen.target >= 0
+    target = seen.target[shown]
+    own, crop, face = said.embedding[shown], truth.crop[target], truth.face[target]
+    # Its own crop and all its rivals.
+    silent = (~truth.rivals[target]).scatter(1, crop[:, None], False)
+    logits = (sharpness * own @ crops.T).masked_fill(silent, -1e4)
+    named = functional.cross_entropy(logits, crop)
+    first = (logits.argmax(dim=1) == crop).float().mean()
 
-    # Where a reference is, among all cells but those beside it and those of the same face.
-    everywhere = cells.embedding.permute(0, 2, 3, 1).flatten(0, 2)
-    to_cells = sharpness * crops[truth.crop] @ everywhere.T
-    _, height, width = truth.ignored.shape
-    index = (truth.picture * height + truth.row) * width + truth.column
-    beside = torch.zeros_like(to_cells, dtype=torch.bool)
-    for down in (-2, -1, 0, 1, 2):
-        for right_ in (-2, -1, 0, 1, 2):
-            rows = (truth.row + down).clamp(0, height - 1)
-            columns = (truth.column + right_).clamp(0, width - 1)
-            near = (truth.picture * height + rows) * width + columns
-            beside.scatter_(1, near[:, None], True)
-    same_face = truth.face[:, None] == truth.face[None]
-    beside.scatter_(1, index[None].expand(len(index), -1), same_face)
-    beside.scatter_(1, index[:, None], False)
-    located = functional.cross_entropy(to_cells.masked_fill(beside, -1e4), index)
+    # Where a reference is, among all cells looked at but those of the same face.
+    to_cells = sharpness * crops[crop] @ said.embedding.T
+    of_cell = torch.where(shown, truth.face[seen.target.clamp(min=0)], -1)
+    index = shown.nonzero()[:, 0]
+    alike = (of_cell[None] == face[:, None]).scatter(1, index[:, None], False)
+    located = functional.cross_entropy(to_cells.masked_fill(alike, -1e4), index)
 
-    target = torch.zeros_like(cells.centred)
-    target[truth.picture, truth.row, truth.column] = 1.0
+    wanted = torch.zeros_like(cells.centred)
+    wanted[truth.picture, truth.row, truth.column] = 1.0
     asked = (~truth.ignored).float()
     asked[truth.picture, truth.row, truth.column] = 1.0
-    chance = torch.sigmoid(cells.centred)
-    missed = (target - chance).abs().pow(_FOCUS)
-    entropy = functional.binary_cross_entropy_with_logits(cells.centred, target, reduction="none")
-    weight = torch.where(target > 0, 3.0, 1.0)
-    centred = (entropy * missed * weight * asked).sum() / max(1, len(index))
+    missed = (wanted - torch.sigmoid(cells.centred)).abs().pow(_FOCUS)
+    entropy = functional.binary_cross_entropy_with_logits(cells.centred, wanted, reduction="none")
+    weight = torch.where(wanted > 0, 3.0, 1.0)
+    centred = (entropy * missed * weight * asked).sum() / max(1, len(truth.row))
 
-    seen = cells.outline[truth.picture, :, truth.row, truth.column]
-    outline = functional.smooth_l1_loss(seen, truth.outline, beta=0.1)
-    total = named + 0.5 * located + 0.3 * centred + outline
-    return Losses(named, located, centred, outline, first, total)
+    # From a cell beside the face's own, its centre is as much nearer or farther.
+    shift = torch.stack(
+        [
+            truth.column[target] - seen.column[shown],
+            truth.row[target] - seen.row[shown],
+        ],
+        dim=1,
+    )
+    outline = truth.outline[target].clone()
+    outline[:, :2] += shift
+    outlined = functional.smooth_l1_loss(said.outline[shown], outline, beta=0.1)
+    total = named + 0.5 * located + 0.3 * centred + 2 * outlined
+    return Losses(named, located, centred, outlined, first, total)

@@ -24,10 +24,14 @@ from stn_ros.training.network.samples import TrainingFace, true_rotation
 
 Array = NDArray[np.float64]
 
-CROP = 88
-"""Side of a crop, pixels: 11 cells, the middle one at the reference's centre."""
-PICTURE = (3 * CROP, 2 * CROP)
-"""(width, height) of a picture: as many pixels as six crops, so that both share a batch."""
+CROP = 72
+"""Side of a crop, pixels: 9 cells, the middle one at the reference's centre."""
+MOSAIC = (4, 3)
+"""Crops across and down that are laid together."""
+PICTURE = (MOSAIC[0] * CROP, MOSAIC[1] * CROP)
+"""(width, height) of a picture: that of a mosaic, so that both share a batch."""
+FACES = (4, 8)
+"""Faces in a picture."""
 ROTATIONS = 12
 """References are encoded under so many rotations, evenly spaced."""
 SIZES = (MIDDLE * 2**-0.25, MIDDLE * 2**0.25)
@@ -36,7 +40,7 @@ LEAST_VISIBLE = 0.45
 """Share of a face from which it is to be found; below, nothing is asked."""
 CONDITIONS = Conditions(
     tilt=(0, 65),
-    long_side=(28, 110),
+    long_side=(34, 100),
     blur=(0, 1.6),
     motion_blur=5.0,
     noise=(0, 8),
@@ -52,11 +56,12 @@ class FinderBatch:
     """Pictures, crops, and what is in them.
 
     Attributes:
-        pictures: (P, H, W, 3) uint8 BGR. crops: (6 M, CROP, CROP, 3) uint8 BGR.
-        crop_face: (6 M,) number of the face that a crop shows.
+        pictures: (P, H, W, 3) uint8 BGR. crops: (M, CROP, CROP, 3) uint8 BGR, M a multiple of those
+            in a mosaic.
+        crop_face: (M,) number of the face that a crop shows.
         picture, row, column: (K,) where each face to be found has its centre: picture and cell.
         face: (K,) its number. crop: (K,) the crop it is to be alike.
-        rivals: (K, 6 M) bool, crops it must not be alike (of the others nothing is asked).
+        rivals: (K, M) bool, crops it must not be alike (of the others nothing is asked).
         outline: (K, 5), see `localization.finder.Cells`.
         ignored: (P, h, w) bool, cells of which it is not asked whether a face has its centre there.
     """
@@ -89,7 +94,7 @@ class FinderSamples:
 
     Args:
         seed: of all randomness. split: "train" or "held_out", see `Textures`.
-        faces: how many are held at a time; about one in four that is shown is new.
+        faces: how many are held at a time; about one in eight that is shown is new.
     """
 
     def __init__(self, seed: int, split: str = "train", faces: int = 1500) -> None:
@@ -102,7 +107,7 @@ class FinderSamples:
         self._surfaces: list[NDArray[np.uint8]] = []
 
     def batch(self, pictures: int, crops: int) -> FinderBatch:
-        """A new batch of so many pictures, and of `crops` crops (a multiple of 6)."""
+        """A new batch of so many pictures, and of `crops` crops (whole mosaics)."""
         rng = self._rng
         shown: list[NDArray[np.uint8]] = []
         crop_list: list[NDArray[np.uint8]] = []
@@ -112,7 +117,7 @@ class FinderSamples:
         cells = (PICTURE[1] // STRIDE, PICTURE[0] // STRIDE)
         ignored = np.zeros((pictures, *cells), np.bool_)
         for index in range(pictures):
-            faces = [self._face() for _ in range(int(rng.integers(1, 5)))]
+            faces = [self._face() for _ in range(int(rng.integers(FACES[0], FACES[1] + 1)))]
             seen = render_faces(
                 rng, [face.picture for _, face in faces], self._surface, CONDITIONS, PICTURE
             )
@@ -186,12 +191,12 @@ class FinderSamples:
         own = self._crop(face, at, seen_as)
         others = []
         turns = [t for t in (180, 180, 90, 270) if t not in face.look_alike_rotations]
-        if turns:
+        if turns and rng.random() < 0.7:
             turn = float(rng.choice(turns))
             if rng.random() < 0.4:
                 turn = float(rng.choice([-1, 1]) * rng.uniform(45, 135))
             others.append(self._crop(face, at + turn, seen_as))
-        if rng.random() < 0.7:
+        if rng.random() < 0.4:
             picture = self._sibling(face)
             if picture is not None:
                 others.append(self._crop(TrainingFace(rng, picture), at, seen_as))
@@ -235,7 +240,7 @@ class FinderSamples:
 
     def _face(self) -> tuple[int, TrainingFace]:
         rng = self._rng
-        if len(self._faces) >= 60 and rng.random() > 0.25:
+        if len(self._faces) >= 60 and rng.random() > 0.12:
             return self._faces[rng.integers(len(self._faces))]
         long_side = int(rng.integers(120, 200))
         if rng.random() < 0.4:

@@ -1,4 +1,4 @@
-"""Training of the finder: Lightning's loop, a bank of earlier references, checkpoints."""
+"""Training of the finder: Lightning's loop, checkpoints, held-out figures."""
 
 from __future__ import annotations
 
@@ -20,15 +20,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
-from stn_ros.localization.finder import Cells, FinderNetwork
-from stn_ros.training.finder.objective import Losses, Truth, crop_embeddings, objective
-from stn_ros.training.finder.samples import CROP, FinderBatch, FinderSamples
+from stn_ros.localization.finder import (
+    STRIDE,
+    Cells,
+    Description,
+    FinderNetwork,
+    neighbourhoods,
+)
+from stn_ros.training.finder.objective import Losses, Truth, objective, places
+from stn_ros.training.finder.samples import CROP, MOSAIC, FinderBatch, FinderSamples
 from stn_ros.training.network.task import LAST, average_weights, schedule
 
-PICTURES, CROPS = 16, 48
-BANK = 2048
+PICTURES, CROPS = 10, 108
+LIKELIEST = 24
+"""Cells of a picture that are looked at beside those of its faces."""
 HELD_OUT_SEED = 515_151
 HELD_OUT_BATCHES = 12
+CONNECTED_SHARE = 0.3
+"""Of the learning rate, for the fully connected part."""
 _GRADIENT = 5.0
 
 
@@ -47,7 +56,7 @@ class FinderSettings:
 
     folder: Path
     minutes: float
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     seed: int = 1
     workers: int = 1
     threads: int = 0
@@ -76,9 +85,6 @@ class FinderTask(lightning.LightningModule):
         if settings.start is not None:
             self.network.load_state_dict(read_weights(settings.start))
         self.log_sharpness = torch.nn.Parameter(torch.tensor(2.7))
-        width = self.network.settings["embedding"]
-        # No buffers: the average of the weights has no use for them.
-        self.bank, self.bank_face = torch.zeros(0, width), torch.zeros(0, dtype=torch.long)
         self.steps = 0
 
     @property
@@ -86,30 +92,36 @@ class FinderTask(lightning.LightningModule):
         """Of the time that is spent."""
         return min(1.0, self.clock.time_elapsed() / (self.settings.minutes * 60))
 
-    def losses(self, batch: list[Tensor], bank: bool = True) -> tuple[Losses, Tensor]:
-        """Losses of a batch (`to_tensors`), and the embeddings of its crops."""
+    def losses(self, batch: list[Tensor]) -> Losses:
+        """Losses of a batch (`to_tensors`)."""
         pictures, crops, *rest = batch
         truth = Truth(*rest)
-        cells: Cells = self.network(torch.cat([pictures, mosaics(crops)]))
-        seen = Cells(*(part[: len(pictures)] for part in cells))
-        known = crop_embeddings(Cells(*(part[len(pictures) :] for part in cells)))
+        cells = self.network.cells(torch.cat([pictures, mosaics(crops)]))
+        in_pictures = Cells(*(part[: len(pictures)] for part in cells))
+        seen = places(in_pictures, truth, LIKELIEST)
+        middle = torch.arange(len(crops), device=crops.device)
+        side, (across, down) = CROP // STRIDE, MOSAIC
+        around = neighbourhoods(
+            cells.features,
+            torch.cat([seen.picture, len(pictures) + middle // (across * down)]),
+            torch.cat([seen.row, middle // across % down * side + side // 2]),
+            torch.cat([seen.column, middle % across * side + side // 2]),
+        )
+        said = self.network.describe(around)
+        known = said.embedding[len(seen.row) :]
+        of_pictures = Description(*(part[: len(seen.row)] for part in said))
         sharpness = self.log_sharpness.clamp(max=3.7).exp()
-        others = (self.bank, self.bank_face) if bank else (self.bank[:0], self.bank_face[:0])
-        return objective(seen, known, truth, *others, sharpness), known
+        return objective(in_pictures, seen, of_pictures, known, truth, sharpness)
 
     def on_train_batch_start(self, batch: list[Tensor], batch_idx: int) -> None:
         """Set the learning rate."""
         rate = self.settings.learning_rate * schedule(self.steps, self.share)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        losses, crops = self.losses(batch)
-        # Numbers of faces are each worker's own: another worker's crops are of other faces.
-        earlier, faces = self.bank.to(self.device), self.bank_face.to(self.device)
-        self.bank = torch.cat([crops.detach().float(), earlier])[:BANK]
-        self.bank_face = torch.cat([batch[2], faces])[:BANK]
+        losses = self.losses(batch)
         self.steps += 1
         self.log_dict({name: value.detach() for name, value in losses._asdict().items()})
         return losses.total
@@ -122,15 +134,25 @@ class FinderTask(lightning.LightningModule):
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Held-out figures."""
-        losses, _ = self.losses(batch, bank=False)
+        losses = self.losses(batch)
         self.log_dict(
             {f"held-out {name}": value for name, value in losses._asdict().items()}, batch_size=1
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; its rate is set before each step."""
+        """AdamW; its rates are set before each step.
+
+        The fully connected part sums over a thousand inputs: it bears a smaller one.
+        """
+        connected = list(self.network.description.parameters())
+        others = [p for p in self.parameters() if all(p is not own for own in connected)]
         return torch.optim.AdamW(
-            self.parameters(), lr=self.settings.learning_rate, weight_decay=1e-3
+            [
+                {"params": others, "share": 1.0},
+                {"params": connected, "share": CONNECTED_SHARE},
+            ],
+            lr=self.settings.learning_rate,
+            weight_decay=1e-3,
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -268,7 +290,7 @@ def held_out_batches() -> list[list[Tensor]]:
 def held_out_figures(task: FinderTask) -> dict[str, float]:
     """The losses on `held_out_batches`, means, by name."""
     task.network.eval()
-    found = [task.losses(batch, bank=False)[0] for batch in held_out_batches()]
+    found = [task.losses(batch) for batch in held_out_batches()]
     return {
         name: float(np.mean([float(getattr(losses, name)) for losses in found]))
         for name in Losses._fields
@@ -281,9 +303,10 @@ def to_tensors(batch: FinderBatch) -> list[Tensor]:
 
 
 def mosaics(crops: Tensor) -> Tensor:
-    """(6 M, S, S, 3) crops -> (M, 2 S, 3 S, 3) pictures of 3 x 2 crops, row by row."""
-    rows = crops.reshape(-1, 2, 3, CROP, CROP, 3).permute(0, 1, 3, 2, 4, 5)
-    return rows.reshape(-1, 2 * CROP, 3 * CROP, 3)
+    """(M, S, S, 3) crops -> pictures of as many as `MOSAIC` says, row by row."""
+    across, down = MOSAIC
+    rows = crops.reshape(-1, down, across, CROP, CROP, 3).permute(0, 1, 3, 2, 4, 5)
+    return rows.reshape(-1, down * CROP, across * CROP, 3)
 
 
 def save_weights(network: FinderNetwork, path: Path) -> None:

@@ -19,14 +19,14 @@ from stn_ros.training.finder.samples import (
 
 @pytest.fixture(scope="module")
 def batch() -> FinderBatch:
-    return FinderSamples(4, faces=30).batch(8, 24)
+    return FinderSamples(4, faces=30).batch(3, 24)
 
 
 def test_shapes(batch: FinderBatch):
     rows, columns = PICTURE[1] // STRIDE, PICTURE[0] // STRIDE
-    assert batch.pictures.shape == (8, PICTURE[1], PICTURE[0], 3)
+    assert batch.pictures.shape == (3, PICTURE[1], PICTURE[0], 3)
     assert batch.crops.shape == (24, CROP, CROP, 3)
-    assert batch.ignored.shape == (8, rows, columns)
+    assert batch.ignored.shape == (3, rows, columns)
     count = len(batch.face)
     assert count >= 4
     assert batch.rivals.shape == (count, 24)
@@ -35,7 +35,7 @@ def test_shapes(batch: FinderBatch):
 
 
 def test_the_same_seed_gives_the_same(batch: FinderBatch):
-    again = FinderSamples(4, faces=30).batch(8, 24)
+    again = FinderSamples(4, faces=30).batch(3, 24)
     for name, value in vars(batch).items():
         assert_array_equal(value, getattr(again, name))
 

@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from stn_ros.runtime.engines.onnxruntime import session  # noqa: E402
+from stn_ros.localization.finder import neighbourhoods as network_neighbourhoods  # noqa: E402
+from stn_ros.runtime.finder.session import FinderSession, neighbourhoods  # noqa: E402
 from stn_ros.training.finder.export import export_finder  # noqa: E402
-from stn_ros.training.finder.samples import CROP, FinderSamples  # noqa: E402
+from stn_ros.training.finder.samples import CROP, MOSAIC, PICTURE, FinderSamples  # noqa: E402
 from stn_ros.training.finder.task import (  # noqa: E402
     FinderSettings,
     FinderTask,
@@ -35,11 +36,11 @@ def task(tmp_path: Path) -> FinderTask:
 
 
 def test_steps_along_the_gradient_fit_a_batch(task: FinderTask):
-    batch = to_tensors(FinderSamples(3, faces=20).batch(2, 12))
+    batch = to_tensors(FinderSamples(3, faces=20).batch(2, 24))
     optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3)
     totals = []
     for _ in range(12):
-        losses, _ = task.losses(batch)
+        losses = task.losses(batch)
         optimizer.zero_grad()
         losses.total.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in task.parameters())
@@ -48,11 +49,14 @@ def test_steps_along_the_gradient_fit_a_batch(task: FinderTask):
     assert totals[-1] < 0.7 * totals[0]
 
 
-def test_crops_are_laid_three_by_two():
-    crops = torch.arange(6).reshape(6, 1, 1, 1).expand(6, CROP, CROP, 3)
-    (mosaic,) = mosaics(crops)
-    middles = mosaic[CROP // 2 :: CROP, CROP // 2 :: CROP, 0]
-    assert middles.tolist() == [[0, 1, 2], [3, 4, 5]]
+def test_crops_are_laid_row_by_row():
+    across, down = MOSAIC
+    count = across * down
+    crops = torch.arange(2 * count).reshape(-1, 1, 1, 1).expand(-1, CROP, CROP, 3)
+    laid = mosaics(crops)
+    assert laid.shape == (2, PICTURE[1], PICTURE[0], 3)
+    middles = laid[:, CROP // 2 :: CROP, CROP // 2 :: CROP, 0]
+    assert middles.tolist() == torch.arange(2 * count).reshape(2, down, across).tolist()
 
 
 def test_the_exported_graph_is_the_network(task: FinderTask, tmp_path: Path):
@@ -63,12 +67,18 @@ def test_the_exported_graph_is_the_network(task: FinderTask, tmp_path: Path):
     bundle = export_finder(network, tmp_path / "finder", {"steps": 3})
     assert bundle.card == {"steps": 3}
     pictures = np.random.default_rng(1).integers(0, 255, (1, 64, 96, 3), np.uint8)
-    embedding, centred, outline = session(bundle.graph).run(None, {"pictures": pictures})
+    graphs = FinderSession(bundle)
+    features, centred = graphs.cells(pictures)
+    row, column = np.array([0, 4, 7]), np.array([11, 5, 0])
+    said = graphs.describe(neighbourhoods(features[0], row, column, bundle.neighbourhood))
     with torch.no_grad():
-        expected = network(torch.from_numpy(pictures))
-    np.testing.assert_allclose(embedding, expected.embedding, atol=1e-4)
-    np.testing.assert_allclose(centred, expected.centred, atol=1e-3)
-    np.testing.assert_allclose(outline, expected.outline, atol=1e-3)
+        cells = network.cells(torch.from_numpy(pictures))
+        at = torch.zeros(3, dtype=torch.long), torch.from_numpy(row), torch.from_numpy(column)
+        expected = network.describe(network_neighbourhoods(cells.features, *at))
+    np.testing.assert_allclose(features, cells.features, atol=1e-4)
+    np.testing.assert_allclose(centred, cells.centred, atol=1e-3)
+    for mine, wanted in zip(said, expected, strict=True):
+        np.testing.assert_allclose(mine, wanted, atol=1e-3)
     again = read_weights(tmp_path / "finder" / "weights.npz")
     assert again.keys() == network.state_dict().keys()
 
