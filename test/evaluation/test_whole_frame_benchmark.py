@@ -28,10 +28,8 @@ from stn_ros.evaluation.whole_frame_benchmark import (
 )
 from stn_ros.evaluation.whole_frame_rivals import SweepingWindows
 from stn_ros.geometry.homography import corner_error
-from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.bundle import NetworkBundle
 from stn_ros.runtime.canonicalizer import CanonicalizerSettings
-from stn_ros.runtime.finder.finder import Finder, Proposal
 from stn_ros.runtime.object_model import ObjectModel
 from stn_ros.synthesis import artwork
 from stn_ros.synthesis.scene import face_homography, paste_face
@@ -160,34 +158,15 @@ def test_the_sweep_is_a_rival_among_few_objects_only():
     assert SWEEP not in rivals_of(21, bundle, settings)
 
 
-class KnownPlace(Finder):
-    """Proposes one place, whatever a frame shows: the network's part is tested elsewhere."""
-
-    def __init__(self, homography: np.ndarray) -> None:
-        self._objects = (MODEL,)
-        self._proposal = Proposal(0, homography, np.array([330.0, 250]), 190.0, 1.0, 1.0)
-        self.asked = 0
-
-    def propose(self, frame: np.ndarray, count: int) -> list[Proposal]:
-        self.asked += 1
-        return [self._proposal]
-
-    def region(self, proposal: Proposal) -> Region:
-        return Region.of_face(MODEL.name, proposal.homography, MODEL.size)
-
-
 @pytest.mark.parametrize("frames", [1, STILL_FRAMES])
-def test_ours_publishes_what_is_confirmed_where_it_is_proposed(frames: int):
+def test_ours_finds_a_face_and_forgets_it_with_the_scene(frames: int):
     truth = face_homography(SIZE, (330, 250), 220, 0.6, 0.2, 1.0, 600, (319.5, 239.5))
     frame = BLANK.copy()
     paste_face(frame, MODEL.reference, truth)
     ours = Ours(NetworkBundle.load(), CanonicalizerSettings(), frames)
     ours.teach([MODEL])
-    near = truth + np.array([[0, 0, 6.0], [0, 0, -4], [0, 0, 0]])
-    ours.pipeline.finder = finder = KnownPlace(near)
     answers = ours.find(frame)
     assert len(answers) == frames
-    assert finder.asked == frames
     assert {answer.object_name for answer in answers} == {"one"}
     assert all(corner_error(answer.homography, truth, SIZE) < 1 for answer in answers)
     # Of the next scene, nothing is left.

@@ -91,7 +91,7 @@ def test_all_rotations_are_tried_and_few_are_kept(
     search.search(sampler, [asked(oracle, "two", "two")])
     kept = [count for _, count in SEARCH_STAGES[:-1]]
     assert [count for count, _, _ in oracle.calls] == [ROTATIONS, *kept]
-    assert [exact for _, _, exact in oracle.calls] == [False] * 4 + [True]
+    assert not any(exact for _, _, exact in oracle.calls)
 
 
 @pytest.mark.parametrize("rotation", [0.0, 90.0, 200.0])
@@ -125,7 +125,8 @@ def test_a_face_of_which_it_is_known_how_it_lies_takes_one_hypothesis(
     (answer,) = search.search(sampler, [place])
     assert answer.accepted
     assert answer.region is place.region
-    assert corner_error(answer.homography, oracle.truths["one"], FACE) < 0.7
+    # To a cell's part at 64 px, without the pixels.
+    assert corner_error(answer.homography, oracle.truths["one"], FACE) < 2
     sides = [PATCHES["locate"], *(PATCHES[stage] for stage in PROPOSAL_STAGES)]
     assert [(count, side) for count, side, _ in oracle.calls] == [(1, side) for side in sides]
 
