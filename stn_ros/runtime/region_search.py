@@ -23,7 +23,7 @@ from stn_ros.runtime.verification import Verifier
 
 Array = NDArray[np.float64]
 
-SEARCH_STAGES = (("locate", 3), ("refine", 1), ("refine", 1), ("track", 1))
+SEARCH_STAGES = (("locate", 3), ("refine", 1), ("track", 1), ("track", 1))
 """The network's stages in turn, and how many hypotheses of an object in a region are kept after
 each."""
 PROPOSAL_STAGES = ("refine", "refine")
