@@ -293,7 +293,7 @@ def study_object(model: ObjectModel, views: int, seed: int = 1, progress: bool =
         bend=None,
         troubles=tuple(_confidence_troubles(accepted, final)),
         examples=tuple(examples),
-        sensitivity_of="the patch that the network's last stage, polish, saw",
+        sensitivity_of=f"the patch that the network's last stage, {SEARCH_STAGES[-1][0]}, saw",
         draws=DRAWS,
         notes=(
             "Theta is what the robot's own code answers. The stages below are walked again in "

@@ -62,9 +62,12 @@ class Bench:
         )
         self.outputs = Published()
         self.clock = 2e6
-        self.sources = RegionSources({"novel": MODEL}, self.settings, self.monitor, 0.0)
+        pipeline = Pipeline(CANONICALIZER)
+        self.sources = RegionSources(
+            {"novel": MODEL}, pipeline.finder, self.settings, self.monitor, 0.0
+        )
         self.processor = FrameProcessor(
-            Pipeline(CANONICALIZER),
+            pipeline,
             self.sources,
             ImageDecoder(self.said.append),
             self.calibration,

@@ -109,10 +109,10 @@ def test_the_learning_rate_is_soon_at_its_peak_and_falls_to_a_hundredth():
 
 def test_the_average_is_short_at_first_and_long_later():
     slow, fast = [torch.zeros(1)], [torch.ones(1)]
-    network_task._average(slow, fast, 1)
+    network_task.average_weights(slow, fast, 1)
     assert slow[0].item() == pytest.approx(1 - 2 / 11)
     slow = [torch.zeros(1)]
-    network_task._average(slow, fast, 100_000)
+    network_task.average_weights(slow, fast, 100_000)
     assert slow[0].item() == pytest.approx(1 - network_task.EMA_DECAY)
 
 
