@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stn_ros.runtime.alignment import Region
 from stn_ros.runtime.finder.bundle import FinderBundle
 from stn_ros.runtime.finder.outline import face_homography
-from stn_ros.runtime.finder.references import encode, fits
+from stn_ros.runtime.finder.references import GROUND, encode, fits
 from stn_ros.runtime.finder.session import FinderSession, neighbourhoods
 from stn_ros.runtime.object_model import ObjectModel
 
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 SHORT_SIDE = 360
 """Of the largest level of the pyramid, pixels; each further level halves it."""
 LEVELS = 4
+BORDERED, BORDER = 2, 3
+"""So many last levels have a border of plain ground, so many cells wide: a face may fill all."""
 CELLS = 200
 """Cells of a frame that are compared with the references: the likeliest centres of faces."""
 PAIRS = 256
@@ -59,6 +61,19 @@ class Proposal(NamedTuple):
         """Whether both are at one place."""
         apart = float(np.linalg.norm(self.centre - other.centre))
         return apart < SAME_PLACE * min(self.size, other.size)
+
+
+class Level(NamedTuple):
+    """A level of the pyramid.
+
+    Attributes:
+        picture: (h, w, 3) BGR. ratio: (x, y), pixels of it to those of the frame.
+        border: of plain ground around what it shows of the frame, pixels.
+    """
+
+    picture: NDArray[np.uint8]
+    ratio: Array
+    border: int
 
 
 class _Cells(NamedTuple):
@@ -160,20 +175,23 @@ class Finder:
     def _cells(self, frame: NDArray[np.uint8], scale: float) -> _Cells:
         """The `CELLS` cells of all levels that most look like the centre of a face."""
         stride = self._bundle.stride
-        levels = [(*self._network.cells(p[None]), s) for p, s in pyramid(frame, stride, scale)]
+        levels = [
+            (*self._network.cells(level.picture[None]), level)
+            for level in pyramid(frame, stride, scale)
+        ]
         centred = np.concatenate([level[1].ravel() for level in levels])
         most = min(CELLS, len(centred))
         # In the order of the levels, as their neighbourhoods are gathered.
         best = np.sort(np.argpartition(-centred, most - 1)[:most])
         around, place, ratios = [], [], []
         first = 0
-        for features, level, ratio in levels:
-            own = best[(best >= first) & (best < first + level.size)] - first
-            first += level.size
-            row, column = np.divmod(own, level.shape[2])
+        for features, likely, level in levels:
+            own = best[(best >= first) & (best < first + likely.size)] - first
+            first += likely.size
+            row, column = np.divmod(own, likely.shape[2])
             around.append(neighbourhoods(features[0], row, column, self._bundle.neighbourhood))
-            place.append(np.stack([column, row], axis=1))
-            ratios.append(np.broadcast_to(ratio, (len(own), 2)))
+            place.append(np.stack([column, row], axis=1) - level.border / stride)
+            ratios.append(np.broadcast_to(level.ratio, (len(own), 2)))
         embedding, outline = self._network.describe(np.concatenate(around))
         way, ratio = outline.astype(np.float64), np.concatenate(ratios)
         triangle = np.zeros((most, 2, 2))
@@ -188,10 +206,8 @@ class Finder:
         )
 
 
-def pyramid(
-    frame: NDArray[np.uint8], stride: int, scale: float = 1.0
-) -> list[tuple[NDArray[np.uint8], Array]]:
-    """The levels of a frame, largest first, and the scale (x, y) of each against the frame.
+def pyramid(frame: NDArray[np.uint8], stride: int, scale: float = 1.0) -> list[Level]:
+    """The levels of a frame, largest first.
 
     Sides are multiples of `stride`; a frame smaller than the largest level is not enlarged.
     """
@@ -206,7 +222,12 @@ def pyramid(
         if level and min(sides) < 2 * stride:
             break
         picture = np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
-        levels.append((picture, np.array(sides) / (width, height)))
+        border = BORDER * stride if level >= LEVELS - BORDERED else 0
+        shown = cv2.copyMakeBorder(
+            picture, border, border, border, border, cv2.BORDER_CONSTANT, value=GROUND
+        )
+        ratio = np.array(sides) / (width, height)
+        levels.append(Level(np.asarray(shown, np.uint8), ratio, border))
     return levels
 
 
