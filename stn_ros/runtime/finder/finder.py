@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 SHORT_SIDE = 360
 """Of the largest level of the pyramid, pixels; each further level halves it."""
 LEVELS = 4
-BORDERED, BORDER = 2, 3
-"""So many last levels have a border of plain ground, so many cells wide: a face may fill all."""
+BORDER = 3
+"""Cells of plain ground around the last level: a face may fill the frame."""
 CELLS = 200
 """Cells of a frame that are compared with the references: the likeliest centres of faces."""
 PAIRS = 256
@@ -222,7 +222,7 @@ def pyramid(frame: NDArray[np.uint8], stride: int, scale: float = 1.0) -> list[L
         if level and min(sides) < 2 * stride:
             break
         picture = np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
-        border = BORDER * stride if level >= LEVELS - BORDERED else 0
+        border = BORDER * stride if level == LEVELS - 1 else 0
         shown = cv2.copyMakeBorder(
             picture, border, border, border, border, cv2.BORDER_CONSTANT, value=GROUND
         )
