@@ -48,22 +48,13 @@ class NetworkBundle:
         """
         folder = Path(folder) if folder else models_folder() / "canonicalizer"
         path = folder / BUNDLE_FILE
-        try:
-            described = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(
-                f"{path}: can not be read ({error.strerror}): is this a network "
-                "folder? `stn-ros train-network` writes one"
-            ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not YAML: {error}") from None
-        if not isinstance(described, dict) or described.get("format") != FORMAT:
-            found = described.get("format") if isinstance(described, dict) else described
-            raise ValueError(
-                f"{path}: format {found!r}, this version reads {FORMAT}: export the "
-                "network again with `stn-ros train-network`, or, if it is an object's own, teach "
-                "that again with --tune"
-            )
+        described = read_description(
+            path,
+            FORMAT,
+            "is this a network folder? `stn-ros train-network` writes one",
+            "export the network again with `stn-ros train-network`, or, if it is an object's own, "
+            "teach that again with --tune",
+        )
         try:
             features = verified(folder, described["features"])
             match = verified(folder, described["match"])
@@ -87,6 +78,27 @@ def set_confidence_weights(folder: Path, weights: Mapping[str, float]) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
     fresh.replace(path)
+
+
+def read_description(path: Path, version: int, missing: str, outdated: str) -> dict[str, Any]:
+    """The YAML that describes a network.
+
+    Args:
+        path: of the file. version: of its format. missing, outdated: what to do, for errors.
+
+    Raises:
+        ValueError: it cannot be read, is no YAML, or is of another format.
+    """
+    try:
+        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: can not be read ({error.strerror}): {missing}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    if not isinstance(described, dict) or described.get("format") != version:
+        found = described.get("format") if isinstance(described, dict) else described
+        raise ValueError(f"{path}: format {found!r}, this version reads {version}: {outdated}")
+    return described
 
 
 def verified(folder: Path, entry: dict[str, str], described_in: str = BUNDLE_FILE) -> Path:

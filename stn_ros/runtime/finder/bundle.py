@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from stn_ros.runtime.bundle import verified
+from stn_ros.runtime.bundle import read_description, verified
 from stn_ros.runtime.paths import models_folder
 
 FORMAT = 1
@@ -53,21 +51,12 @@ class FinderBundle:
         """
         folder = Path(folder) if folder else models_folder() / "finder"
         path = folder / FINDER_FILE
-        try:
-            described = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(
-                f"{path}: can not be read ({error.strerror}): is this a finder's folder? "
-                "`stn-ros train-finder` writes one"
-            ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not YAML: {error}") from None
-        if not isinstance(described, dict) or described.get("format") != FORMAT:
-            found = described.get("format") if isinstance(described, dict) else described
-            raise ValueError(
-                f"{path}: format {found!r}, this version reads {FORMAT}: export it again with "
-                "`stn-ros train-finder`"
-            )
+        described = read_description(
+            path,
+            FORMAT,
+            "is this a finder's folder? `stn-ros train-finder` writes one",
+            "export it again with `stn-ros train-finder`",
+        )
         try:
             return cls(
                 cells=verified(folder, described["cells"], FINDER_FILE),
